@@ -1,0 +1,115 @@
+// MirrorSet: legs shown as one array of bytes. Writes go to every leg at once, a read comes from one; a leg that fails is out.
+//
+//     set:  created --start()--> running --stop()--> stopped
+//     set state: complete (every leg in-sync) | degraded | failed (no in-sync leg is left)
+//
+// What it promises (docs/mirror.md has the table)
+// - A write is acknowledged when every in-sync leg has it, or each leg that has not is failed and recorded so on stable storage first.
+// - Overlapping writes are serialised by the range lock, and a read never runs beside a write to the same bytes: legs end equal, reads are
+//   linearizable.
+// - A leg that left is not read or written until it is re-added or replaced and rebuilt. The last in-sync leg is never failed by an error: it goes to
+//   the caller as -EIO. When one write fails on every in-sync leg none is failed: the write was not acknowledged, its sync regions become not in sync.
+// - A sync region that is not in sync is read from the source leg only; if that fails, from another in-sync leg, which becomes the source.
+//
+// THREAD SAFETY: read, write, flush, zero, snapshot: any thread at any time while running. Control calls: any thread.
+// LOCK ORDER: range lock -> state_mutex_ -> SyncRegions -> log/record; never a mutex over I/O (the range lock is not a mutex and is held over I/O).
+// OWNERSHIP: shared_ptr by the mount and by JavaScript; holds its devices, log and record; the DmIo outlives it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dmio/dm_io.h"
+#include "mirror/leg.h"
+
+namespace dmiofs {
+
+enum class ReadPolicy : uint8_t { kPrimary, kRoundRobin, kFastest };
+enum class SetState : uint8_t { kComplete, kDegraded, kFailed };
+enum class SyncAction : uint8_t { kIdle, kResync, kRecover, kCheck, kRepair, kFrozen };
+const char* to_string(SetState state);
+const char* to_string(SyncAction action);
+
+// Something a monitor tells (CONTRACT section 3, `monitor`).
+enum class SetEventKind : uint8_t {
+  kLegFailed, kDegradedAtStart, kResyncStarted, kResyncFinished, kSetFailed, kMismatch, kLogFailed, kSyncNeeded
+};
+struct SetEvent {
+  SetEventKind kind;
+  int leg = -1;        // -1: the set
+  int err = 0;         // positive errno, 0: none
+  sector_t sector = 0;
+};
+// Called on the thread where it happened, no lock held; must not block (the addon queues it for JavaScript).
+using SetEventFn = std::function<void(const SetEvent&)>;
+
+struct LegOptions {
+  std::string device;              // path, for people
+  std::shared_ptr<Device> bdev;    // null: missing
+  sector_t sector = 0;
+  int open_errno = 0;              // why bdev is null
+  LegState state = LegState::kInSync;  // without a log: the state to start with. With one, the record decides
+};
+
+struct MirrorSetOptions {
+  std::string name;
+  sector_t count = 0;  // size of the set
+  std::vector<LegOptions> legs;
+  ReadPolicy read_policy = ReadPolicy::kPrimary;
+  nanos_t io_timeout = 0;  // 0: wait for ever
+  bool read_only = false;
+  sector_t sync_region_sectors = 1024;  // power of two
+  SetEventFn on_event;
+};
+
+struct SetInfo {
+  std::string name;
+  sector_t count = 0;
+  uint32_t block_size = 512;  // largest logical block of the legs
+  SetState state = SetState::kFailed;
+  ErrorBits read_bits = 0, write_bits = 0, flush_bits = 0;
+  uint64_t sync_regions = 0, in_sync_regions = 0, dirty_sync_regions = 0;
+  sector_t sync_region_sectors = 0;
+  int read_leg = -1;  // where the next read by policy `primary` goes; the source leg
+  bool read_only = false;
+  bool log_failed = false;
+  uint64_t generation = 0;
+  unsigned late_ios = 0;
+  std::vector<LegInfo> legs;
+};
+
+class MirrorSet {
+ public:
+  static Result<std::shared_ptr<MirrorSet>> create(DmIo& dm_io, MirrorSetOptions options);
+  ~MirrorSet();
+
+  uint64_t size_bytes() const;
+  uint32_t block_size() const;
+
+  // ---- data plane: bytes, any alignment, within the set: 0 <= offset, offset + size <= size_bytes(). 0 or -errno, never partial. ----
+  int read(void* data, size_t size, uint64_t offset);
+  int write(const void* data, size_t size, uint64_t offset);
+  int flush();
+  // The range reads as zeros afterwards, on every leg. `discard`: the legs may give the space back.
+  int zero(uint64_t offset, uint64_t size, bool discard);
+
+  // ---- control plane ----
+  SetInfo snapshot() const;
+  int fail_leg(unsigned leg);                 // -EINVAL no such leg, -EBUSY the last in-sync one
+  int clear_errors(int leg);                  // -1: all
+  void stop();                                // waits for I/O under way (late I/O excepted), flushes the legs; later I/O gets -ESHUTDOWN
+
+  MirrorSet(const MirrorSet&) = delete;
+  MirrorSet& operator=(const MirrorSet&) = delete;
+
+ private:
+  struct Impl;
+  explicit MirrorSet(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dmiofs
