@@ -1,0 +1,70 @@
+// MountContext: what one mount shows, shared by the module's operations and the addon.
+//
+// STATES: attached --factory took it up--> serving --destroy--> ended. After `ended` no operation runs on it.
+// THREAD SAFETY: `sets` is constant after attach, but for each file's attributes, which have a lock of their own; counters are atomics.
+// OWNERSHIP: shared_ptr by the registry (by id) and by the module instance.
+#pragma once
+
+#include <sys/types.h>
+#include <time.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "mirror/mirror_set.h"
+
+namespace dmiofs {
+
+enum class TruncateRule : uint8_t { kZero, kDeny };
+enum class CacheMode : uint8_t { kAuto, kNone, kWriteback };
+
+struct FileAttr {
+  mode_t mode = 0600;  // permission bits only
+  uid_t uid = 0;
+  gid_t gid = 0;
+  timespec atime{}, mtime{}, ctime{};
+};
+
+struct MountedFile {
+  std::string name;
+  std::shared_ptr<MirrorSet> set;
+  ino_t inode = 0;
+  TruncateRule truncate = TruncateRule::kZero;
+  CacheMode cache = CacheMode::kAuto;
+  bool read_only = false;
+
+  mutable Mutex mutex;  // leaf
+  FileAttr attr GUARDED_BY(mutex);
+};
+
+struct MountCounters {
+  std::atomic<uint64_t> native{0}, forwarded{0}, read{0}, write{0}, getattr{0};
+};
+
+struct MountContext {
+  unsigned id = 0;
+  std::vector<std::unique_ptr<MountedFile>> files;
+  std::unordered_map<std::string, MountedFile*> by_name;
+  MountCounters counters;
+  std::function<void()> on_end;  // from the session's thread, once, after the last operation returned
+  std::atomic<bool> shim{false};
+  std::atomic<unsigned> kernel_minor{0};
+  std::atomic<int> connection{-1};
+
+  MountedFile* find(const char* path) const;  // "/name"; null: no such file, or the root
+};
+
+// The registry: contexts by id, for the module's factory (`-o dmiofs_mount=ID`).
+unsigned attach_mount(std::shared_ptr<MountContext> context);
+std::shared_ptr<MountContext> find_mount(unsigned id);
+void detach_mount(unsigned id);
+
+// dlopen()s libfuse at `path` with RTLD_GLOBAL and registers the module "dmiofs" (operations.cc) in it. Once in a process.
+Status load_fuse(const std::string& path);
+
+}  // namespace dmiofs

@@ -1,0 +1,279 @@
+/**
+ * The addon: the only file that loads it, and the types of everything it exports.
+ *
+ * It is loaded with RTLD_GLOBAL, before fuse-native, because it exports the session's own `fuse_mount` and `fuse_unmount`
+ * (native/fusemod/session_shim.cc), which fuse-native is to bind to.
+ */
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+/** What the addon throws for a failed system call: `code` is the errno's name. */
+export interface NativeError extends Error {
+  readonly code: string;
+  /** Positive errno. */
+  readonly errno: number;
+  /** What failed, e.g. `open`. */
+  readonly step: string;
+  /** On what, e.g. a path; may be empty. */
+  readonly object: string;
+  /** What to do about it; may be empty. */
+  readonly hint: string;
+}
+
+// ---- devices (native/device/device.h) ----
+
+export interface DeviceProbe {
+  readonly path: string;
+  readonly kind: 'block' | 'file';
+  readonly sizeBytes: number;
+  /** Bytes; I/O must be aligned to it. */
+  readonly logicalBlockSize: number;
+  readonly direct: boolean;
+  /** The device or its file system cannot be written. */
+  readonly readOnly: boolean;
+  /** st_rdev of a block device, 0 of a file, in decimal. */
+  readonly rdev: string;
+  /** st_dev of the file system that holds a file, 0 of a block device, in decimal. */
+  readonly dev: string;
+  readonly inode: string;
+  readonly serial: string;
+}
+
+// ---- the process's I/O (engine and dm-io core, one of each in a process) ----
+
+export type EngineKind = 'auto' | 'uring' | 'threads' | 'null';
+
+export interface IoOptions {
+  readonly engine: EngineKind;
+  /** Wraps the engine in the fault engine, so that faultAdd works. */
+  readonly faults?: boolean;
+  /** The largest data of one mirror set transfer in bytes; default 131072. */
+  readonly maxRunBytes?: number;
+}
+
+export interface IoInfo {
+  /** `uring`, `threads`, `null`, `fault(uring)` ... */
+  readonly engine: string;
+  /** Why this one. */
+  readonly reason: string;
+}
+
+export type FaultAction = 'error' | 'error-after' | 'delay' | 'hang' | 'torn' | 'drop' | 'corrupt';
+
+/** native/engine/fault.h; every field but `action` has the default said there. */
+export interface FaultRule {
+  readonly action: FaultAction;
+  readonly device?: string;
+  readonly ops?: readonly ('read' | 'write' | 'flush' | 'discard' | 'write-zeroes')[];
+  readonly firstByte?: number;
+  readonly lastByte?: number;
+  readonly skip?: number;
+  readonly times?: number;
+  readonly chancePerMillion?: number;
+  readonly seed?: number;
+  /** Positive errno. */
+  readonly error?: number;
+  readonly delayMs?: number;
+  readonly tornBytes?: number;
+}
+
+// ---- mirror sets (native/mirror/mirror_set.h) ----
+
+export type LegState = 'in-sync' | 'rebuilding' | 'failed' | 'missing';
+export type SetState = 'complete' | 'degraded' | 'failed';
+export type ReadPolicy = 'primary' | 'round-robin' | 'fastest';
+
+export interface SetLegOptions {
+  readonly device: string;
+  readonly sector: number;
+}
+
+export interface SetOptions {
+  readonly name: string;
+  /** Sectors. */
+  readonly count: number;
+  readonly legs: readonly SetLegOptions[];
+  readonly readPolicy: ReadPolicy;
+  /** Milliseconds; 0 = wait for ever. */
+  readonly ioTimeoutMs: number;
+  readonly readOnly: boolean;
+  /** Sectors in a sync region, a power of two. */
+  readonly syncRegionSectors: number;
+}
+
+export interface LegSnapshot {
+  readonly device: string;
+  readonly sector: number;
+  readonly count: number;
+  readonly state: LegState;
+  /** One dm-mirror health character: A a D F S R U. */
+  readonly health: string;
+  readonly readErrors: number;
+  readonly writeErrors: number;
+  readonly flushErrors: number;
+  readonly syncErrors: number;
+  /** Positive errno, 0 = none yet. */
+  readonly lastErrno: number;
+  readonly lastErrorSector: number;
+  /** Unix seconds. */
+  readonly lastErrorTime: number;
+  readonly reads: number;
+  readonly writes: number;
+  readonly flushes: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
+  readonly repairedReads: number;
+}
+
+export interface SetSnapshot {
+  readonly name: string;
+  readonly count: number;
+  readonly blockSize: number;
+  readonly state: SetState;
+  readonly readBits: bigint;
+  readonly writeBits: bigint;
+  readonly flushBits: bigint;
+  readonly syncRegions: number;
+  readonly inSyncRegions: number;
+  readonly dirtySyncRegions: number;
+  readonly syncRegionSectors: number;
+  /** -1: none is left. */
+  readonly readLeg: number;
+  readonly readOnly: boolean;
+  readonly logFailed: boolean;
+  readonly generation: number;
+  readonly lateIos: number;
+  readonly legs: readonly LegSnapshot[];
+}
+
+export type SetEventKind =
+  | 'leg-failed'
+  | 'degraded-at-start'
+  | 'resync-started'
+  | 'resync-finished'
+  | 'set-failed'
+  | 'mismatch'
+  | 'log-failed'
+  | 'sync-needed';
+
+export interface SetEvent {
+  readonly kind: SetEventKind;
+  /** -1: the set. */
+  readonly leg: number;
+  /** Positive errno, 0 = none. */
+  readonly errno: number;
+  readonly sector: number;
+}
+
+/** A running mirror set. Opened by {@link NativeBinding.openSet}. */
+export interface NativeSet {
+  snapshot(): SetSnapshot;
+  /** Throws EINVAL (no such leg), EBUSY (the last in-sync leg). */
+  failLeg(leg: number): void;
+  /** -1: all legs. */
+  clearErrors(leg: number): void;
+  /** Drains, flushes, closes the devices. Idempotent. */
+  stop(): Promise<void>;
+}
+
+// ---- the mount (native/fusemod/) ----
+
+export interface MountedSet {
+  readonly set: NativeSet;
+  /** The file's name. */
+  readonly name: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly truncate: 'zero' | 'deny';
+  readonly cache: 'auto' | 'none' | 'writeback';
+  readonly readOnly: boolean;
+}
+
+export interface MountOptions {
+  readonly sets: readonly MountedSet[];
+  /** Called once, on the main thread, when the session has ended, however it was unmounted. */
+  readonly onEnd: () => void;
+}
+
+export interface MountCounters {
+  /** Operations answered in the addon. */
+  readonly native: number;
+  /** Operations passed on to JavaScript. */
+  readonly forwarded: number;
+  readonly read: number;
+  readonly write: number;
+  readonly getattr: number;
+}
+
+export interface SessionInfo {
+  /** Whether the addon's own fuse_mount was called (else libfuse's limits hold). */
+  readonly shim: boolean;
+  /** The protocol's minor version that the kernel offered, 0 before INIT. */
+  readonly kernelMinor: number;
+  /** Minor device number of the mount: its name under /sys/fs/fuse/connections. */
+  readonly connection: number;
+}
+
+export interface NativeBinding {
+  readonly apiVersion: number;
+
+  /** Throws a {@link NativeError}. */
+  probeDevice(path: string): DeviceProbe;
+
+  /** Extended attributes, for the commands; on a libuv worker, so that a dead mount does not block the loop. */
+  getXattr(path: string, name: string): Promise<Buffer>;
+  setXattr(path: string, name: string, value: Buffer): Promise<void>;
+  /** umount2(2) on a libuv worker. `detach`: MNT_DETACH. */
+  umount(path: string, detach: boolean): Promise<void>;
+
+  /** The addon's log lines; null: to stderr. */
+  setLogSink(sink: ((level: 'debug' | 'info' | 'warn' | 'error', line: string) => void) | null): void;
+
+  /** Opens the process's engine and dm-io core; once in a process, before the first set. */
+  openIo(options: IoOptions): IoInfo;
+  faultAdd(rule: FaultRule): number;
+  faultRemove(id: number): boolean;
+  faultClear(): void;
+  faultHits(id: number): number;
+
+  openSet(options: SetOptions, onEvent: (event: SetEvent) => void): NativeSet;
+
+  /** Opens libfuse.so by path (RTLD_GLOBAL) and registers the module `dmiofs` in it. Once; before fuse-native is required. */
+  fuseLoad(libfusePath: string): void;
+  /** Makes a mount context; the module takes it up by the mount option `dmiofs_mount=ID`. */
+  fuseAttach(options: MountOptions): number;
+  fuseCounters(id: number): MountCounters;
+  fuseSession(id: number): SessionInfo;
+  /** chmod, chown: what getattr answers from now on. */
+  fuseSetAttr(id: number, name: string, attr: { mode?: number; uid?: number; gid?: number }): void;
+  /** prctl(PR_SET_IO_FLUSHER) and mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) where permitted; says what was not. Before the mount. */
+  protectFromReclaim(): readonly string[];
+}
+
+function locate(): string {
+  const path = fileURLToPath(new URL('../../build/Release/dmiofs.node', import.meta.url));
+  if (!existsSync(path)) {
+    throw new Error(`the native addon is not built (no ${path}): run scripts/setup in the checkout`);
+  }
+  return path;
+}
+
+let loaded: NativeBinding | undefined;
+
+/** The addon; loaded at the first call. Throws when it is not built or does not fit this machine. */
+export function native(): NativeBinding {
+  if (loaded === undefined) {
+    const holder: { exports: object } = { exports: {} };
+    process.dlopen(holder, locate(), constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
+    loaded = holder.exports as NativeBinding;
+  }
+  return loaded;
+}
+
+/** Whether `error` is one that the addon threw for a failed system call. */
+export function isNativeError(error: unknown): error is NativeError {
+  return error instanceof Error && 'step' in error && 'errno' in error;
+}
