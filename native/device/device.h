@@ -23,6 +23,7 @@
 namespace dmiofs {
 
 enum class DeviceKind { kBlock, kFile };
+inline constexpr uint32_t kMaxLogicalBlockSize = 65536;
 
 // Who a device is, beyond its name. Stored in the set's record (mirror/set_record.h).
 struct DeviceIdentity {

@@ -62,6 +62,7 @@ class EnginePool {
   std::vector<std::unique_ptr<IoQueue>> queues_ GUARDED_BY(mutex_);
   std::vector<IoQueue*> idle_ GUARDED_BY(mutex_);
   std::vector<IoQueue*> abandoned_ GUARDED_BY(mutex_);
+  unsigned abandoned_ios_ GUARDED_BY(mutex_) = 0;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread reaper_;
 };

@@ -1,0 +1,144 @@
+#include "device/device.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "device/device_identity.h"
+#include "device/direct_io.h"
+
+namespace dmiofs {
+namespace {
+
+Error fail(const char* step, const std::string& path, int err, std::string hint = "") {
+  return Error{err, step, path, std::move(hint)};
+}
+
+std::string fd_path(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+// Opens without touching what is there (a FIFO, a tape), and says what it is.
+Result<UniqueFd> open_path(const std::string& path, struct stat* st) {
+  UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.valid()) return fail("open", path, errno);
+  if (fstat(fd.get(), st) != 0) return fail("stat", path, errno);
+  if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)) return fd;
+  return fail("open", path, ENOTBLK, "a leg or a log is a block device or a regular file");
+}
+
+const char* busy_hint(bool block) {
+  return block ? "in use: mounted, part of another device, or held by another program or another dmiofs"
+               : "in use by another program or another dmiofs: it holds a lock on this file";
+}
+
+Status lock_file(int fd, const std::string& path, bool writable) {
+  struct flock lock = {};
+  lock.l_type = writable ? F_WRLCK : F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return ok_status();
+  if (errno == EAGAIN || errno == EACCES) return fail("lock", path, EBUSY, busy_hint(false));
+  if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return ok_status();  // a file system without locks
+  return fail("lock", path, errno);
+}
+
+Status describe_block(int fd, const std::string& path, DeviceInfo* info) {
+  uint64_t size = 0;
+  int block_size = 512;
+  int read_only = 0;
+  if (ioctl(fd, BLKGETSIZE64, &size) != 0) return fail("size of", path, errno);
+  if (ioctl(fd, BLKSSZGET, &block_size) != 0) return fail("logical block size of", path, errno);
+  if (ioctl(fd, BLKROGET, &read_only) != 0) read_only = 0;
+  info->size_bytes = size;
+  info->logical_block_size = static_cast<uint32_t>(block_size);
+  info->memory_align = 512;
+  info->direct = true;
+  info->read_only_medium = read_only != 0;
+  return ok_status();
+}
+
+void start_info(DeviceInfo* info, const std::string& path, const struct stat& st) {
+  info->path = path;
+  info->kind = S_ISBLK(st.st_mode) ? DeviceKind::kBlock : DeviceKind::kFile;
+  info->size_bytes = static_cast<uint64_t>(st.st_size);
+  info->rdev = S_ISBLK(st.st_mode) ? st.st_rdev : 0;
+  info->identity = identify_device(st);
+}
+
+// An image file: O_DIRECT where it is to be had in units that fit, else O_DSYNC.
+Result<UniqueFd> open_file(int path_fd, const std::string& path, int access, uint32_t need_alignment, DeviceInfo* info) {
+  UniqueFd fd(::open(fd_path(path_fd).c_str(), access | O_DIRECT | O_CLOEXEC));
+  DirectIoUnits units;
+  if (fd.valid() && direct_io_units(fd.get(), info->size_bytes, &units) && units.offset_align <= need_alignment) {
+    info->direct = true;
+    info->logical_block_size = units.offset_align;
+    info->memory_align = units.memory_align;
+    return fd;
+  }
+  if (!fd.valid() && errno != EINVAL) return fail("open", path, errno);
+  fd.reset(::open(fd_path(path_fd).c_str(), access | O_DSYNC | O_CLOEXEC));
+  if (!fd.valid()) return fail("open", path, errno);
+  info->direct = false;
+  info->logical_block_size = 512;
+  info->memory_align = 1;
+  return fd;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Device>> Device::open(const std::string& path, const DeviceOpen& how) {
+  struct stat st;
+  auto path_fd = open_path(path, &st);
+  if (!path_fd.ok()) return path_fd.error();
+  DeviceInfo info;
+  start_info(&info, path, st);
+  info.writable = how.writable;
+  const int access = how.writable ? O_RDWR : O_RDONLY;
+
+  UniqueFd fd;
+  if (info.kind == DeviceKind::kBlock) {
+    fd.reset(::open(fd_path(path_fd.value().get()).c_str(),
+                    access | O_DIRECT | O_CLOEXEC | O_NONBLOCK | (how.exclusive ? O_EXCL : 0)));
+    if (!fd.valid()) return fail("open", path, errno, errno == EBUSY ? busy_hint(true) : "");
+    if (auto described = describe_block(fd.get(), path, &info); !described.ok()) return described.error();
+    if (how.writable && info.read_only_medium) return fail("open for writing", path, EROFS);
+    if (info.logical_block_size > how.need_alignment) {
+      return fail("open", path, EINVAL,
+                  "its logical blocks are " + std::to_string(info.logical_block_size) +
+                      " bytes: start sector and sector count must be multiples of that");
+    }
+  } else {
+    auto opened = open_file(path_fd.value().get(), path, access, how.need_alignment, &info);
+    if (!opened.ok()) return opened.error();
+    fd = opened.take();
+    if (how.exclusive) {
+      if (auto locked = lock_file(fd.get(), path, how.writable); !locked.ok()) return locked.error();
+    }
+  }
+  return std::shared_ptr<Device>(new Device(std::move(fd), std::move(info)));
+}
+
+Result<DeviceInfo> Device::probe(const std::string& path) {
+  struct stat st;
+  auto path_fd = open_path(path, &st);
+  if (!path_fd.ok()) return path_fd.error();
+  DeviceInfo info;
+  start_info(&info, path, st);
+  if (info.kind == DeviceKind::kBlock) {
+    UniqueFd fd(::open(fd_path(path_fd.value().get()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd.valid()) return fail("open", path, errno);
+    if (auto described = describe_block(fd.get(), path, &info); !described.ok()) return described.error();
+    return info;
+  }
+  auto opened = open_file(path_fd.value().get(), path, O_RDONLY, kMaxLogicalBlockSize, &info);
+  if (!opened.ok()) return opened.error();
+  info.read_only_medium = faccessat(AT_FDCWD, fd_path(path_fd.value().get()).c_str(), W_OK, AT_EACCESS) != 0 && errno == EROFS;
+  return info;
+}
+
+std::shared_ptr<Device> Device::wrap(UniqueFd fd, DeviceInfo info) {
+  return std::shared_ptr<Device>(new Device(std::move(fd), std::move(info)));
+}
+
+}  // namespace dmiofs

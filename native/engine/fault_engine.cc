@@ -1,0 +1,330 @@
+// The fault engine: see fault.h. A tool for rehearsals and tests: unlike the other engines it may allocate.
+#include <algorithm>
+#include <deque>
+
+#include "device/device.h"
+#include "engine/fault.h"
+
+namespace dmiofs {
+namespace {
+
+constexpr nanos_t kHangPoll = 10 * kNanosPerMilli;  // how soon an Io that hangs sees its rule gone
+
+// splitmix64 of seed and count: the k-th draw of a rule depends on nothing else.
+uint64_t draw(uint64_t seed, uint64_t k) {
+  uint64_t z = seed + (k + 1) * 0x9E3779B97F4A7C15ull;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
+bool matches(const FaultRule& rule, const Io& io) {
+  if ((rule.ops & (1u << static_cast<unsigned>(io.op))) == 0) return false;
+  if (!rule.device.empty() && rule.device != io.device->info().path) return false;
+  if (io.op == IoOp::kFlush) return true;
+  return io.offset <= rule.last_byte && io.offset + io.length > rule.first_byte;
+}
+
+}  // namespace
+
+struct FaultRules::Impl {
+  struct Entry {
+    FaultRule rule;
+    uint64_t seen = 0;
+    uint64_t acted = 0;
+  };
+  mutable Mutex mutex;
+  std::vector<Entry> entries GUARDED_BY(mutex);
+  uint64_t next_id GUARDED_BY(mutex) = 1;
+
+  // The rule that acts on this Io; false: none.
+  bool choose(const Io& io, FaultRule* chosen) {
+    MutexLock lock(mutex);
+    for (Entry& entry : entries) {
+      if (!matches(entry.rule, io)) continue;
+      const uint64_t match = entry.seen++;
+      if (match < entry.rule.skip || entry.acted >= entry.rule.times) continue;
+      if (draw(entry.rule.seed, match) % 1'000'000 >= entry.rule.chance_per_million) continue;
+      entry.acted++;
+      *chosen = entry.rule;
+      return true;
+    }
+    return false;
+  }
+
+  bool has(uint64_t id) const {
+    MutexLock lock(mutex);
+    return std::any_of(entries.begin(), entries.end(), [id](const Entry& entry) { return entry.rule.id == id; });
+  }
+};
+
+FaultRules::FaultRules() : impl_(std::make_unique<Impl>()) {}
+FaultRules::~FaultRules() = default;
+
+uint64_t FaultRules::add(FaultRule rule) {
+  MutexLock lock(impl_->mutex);
+  rule.id = impl_->next_id++;
+  impl_->entries.push_back({std::move(rule), 0, 0});
+  return impl_->entries.back().rule.id;
+}
+
+bool FaultRules::remove(uint64_t id) {
+  MutexLock lock(impl_->mutex);
+  return std::erase_if(impl_->entries, [id](const Impl::Entry& entry) { return entry.rule.id == id; }) > 0;
+}
+
+void FaultRules::clear() {
+  MutexLock lock(impl_->mutex);
+  impl_->entries.clear();
+}
+
+std::vector<FaultRule> FaultRules::list() const {
+  MutexLock lock(impl_->mutex);
+  std::vector<FaultRule> rules;
+  for (const Impl::Entry& entry : impl_->entries) rules.push_back(entry.rule);
+  return rules;
+}
+
+uint64_t FaultRules::hits(uint64_t id) const {
+  MutexLock lock(impl_->mutex);
+  for (const Impl::Entry& entry : impl_->entries) {
+    if (entry.rule.id == id) return entry.acted;
+  }
+  return 0;
+}
+
+namespace {
+
+class FaultQueue final : public IoQueue {
+ public:
+  FaultQueue(std::unique_ptr<IoQueue> inner, std::shared_ptr<FaultRules> rules)
+      : inner_(std::move(inner)), rules_(std::move(rules)) {}
+
+  void queue(Io* io) noexcept override {
+    in_flight_++;
+    Faulted* faulted = take();
+    faulted->original = io;
+    if (!rules_->impl().choose(*io, &faulted->rule)) {
+      faulted->acts = false;
+      forward(faulted);
+      return;
+    }
+    faulted->acts = true;
+    switch (faulted->rule.action) {
+      case FaultAction::kError: end(faulted, -faulted->rule.error); break;
+      case FaultAction::kDrop: end(faulted, 0); break;
+      case FaultAction::kHang: hanging_.push_back(faulted); break;
+      case FaultAction::kDelay: faulted->due = now_nanos() + faulted->rule.delay_nanos; forward(faulted); break;
+      case FaultAction::kErrorAfter:
+      case FaultAction::kCorrupt: forward(faulted); break;
+      case FaultAction::kTorn: tear(faulted); break;
+    }
+  }
+
+  void submit() noexcept override {
+    inner_->submit();
+    complete_ready();
+  }
+
+  unsigned reap(nanos_t deadline) noexcept override {
+    completed_ = 0;
+    for (;;) {
+      release_hanging();
+      complete_ready();
+      if (completed_ > 0) {
+        inner_->submit();
+        return completed_;
+      }
+      nanos_t until = deadline;
+      for (const Faulted* faulted : delayed_) until = std::min(until, faulted->due);
+      if (!hanging_.empty()) until = std::min(until, now_nanos() + kHangPoll);
+      const nanos_t asked = now_nanos();
+      const unsigned inner_completed = inner_->reap(until);
+      complete_ready();
+      if (completed_ > 0) {
+        inner_->submit();
+        return completed_;
+      }
+      const nanos_t now = now_nanos();
+      if (now >= deadline) return 0;
+      if (inner_completed == 0 && now < until && asked < until) return 0;  // woken
+    }
+  }
+
+  void wake() noexcept override { inner_->wake(); }
+  unsigned in_flight() const noexcept override { return in_flight_; }
+
+ private:
+  struct Faulted {
+    Io inner;
+    Io* original = nullptr;
+    FaultQueue* queue = nullptr;
+    FaultRule rule;
+    bool acts = false;
+    nanos_t due = 0;
+    int result = 0;
+    std::vector<iovec> torn;
+  };
+
+  Faulted* take() {
+    if (free_.empty()) {
+      all_.push_back(std::make_unique<Faulted>());
+      all_.back()->queue = this;
+      free_.push_back(all_.back().get());
+    }
+    Faulted* faulted = free_.back();
+    free_.pop_back();
+    return faulted;
+  }
+
+  void forward(Faulted* faulted) {
+    const Io& original = *faulted->original;
+    faulted->inner = Io{};
+    faulted->inner.op = original.op;
+    faulted->inner.device = original.device;
+    faulted->inner.offset = original.offset;
+    faulted->inner.length = original.length;
+    faulted->inner.iov = original.iov;
+    faulted->inner.iov_count = original.iov_count;
+    faulted->inner.context = faulted;
+    faulted->inner.on_complete = [](Io* io) {
+      auto* self = static_cast<Faulted*>(io->context);
+      self->queue->inner_ended(self, io->result);
+    };
+    inner_->queue(&faulted->inner);
+  }
+
+  void tear(Faulted* faulted) {
+    const Io& original = *faulted->original;
+    if (original.op != IoOp::kWrite) {
+      end(faulted, -faulted->rule.error);
+      return;
+    }
+    // Whole logical blocks only: a device tears between blocks.
+    const uint64_t block = original.device->info().logical_block_size;
+    uint64_t left = std::min(faulted->rule.torn_bytes, original.length) / block * block;
+    if (left == 0) {
+      end(faulted, -faulted->rule.error);
+      return;
+    }
+    forward_length_ = left;
+    faulted->torn.clear();
+    for (unsigned i = 0; i < original.iov_count && left > 0; i++) {
+      iovec piece = original.iov[i];
+      piece.iov_len = std::min<uint64_t>(piece.iov_len, left);
+      left -= piece.iov_len;
+      faulted->torn.push_back(piece);
+    }
+    faulted->inner = Io{};
+    faulted->inner.op = IoOp::kWrite;
+    faulted->inner.device = original.device;
+    faulted->inner.offset = original.offset;
+    faulted->inner.length = forward_length_;
+    faulted->inner.iov = faulted->torn.data();
+    faulted->inner.iov_count = static_cast<unsigned>(faulted->torn.size());
+    faulted->inner.context = faulted;
+    faulted->inner.on_complete = [](Io* io) {
+      auto* self = static_cast<Faulted*>(io->context);
+      self->queue->inner_ended(self, io->result);
+    };
+    inner_->queue(&faulted->inner);
+  }
+
+  void inner_ended(Faulted* faulted, int result) {
+    if (faulted->acts) {
+      switch (faulted->rule.action) {
+        case FaultAction::kErrorAfter:
+        case FaultAction::kTorn: result = -faulted->rule.error; break;
+        case FaultAction::kCorrupt: corrupt(*faulted->original); break;
+        case FaultAction::kDelay:
+          faulted->result = result;
+          delayed_.push_back(faulted);
+          return;
+        case FaultAction::kError:
+        case FaultAction::kHang:
+        case FaultAction::kDrop: break;
+      }
+    }
+    end(faulted, result);
+  }
+
+  static void corrupt(const Io& io) {
+    if (io.op == IoOp::kRead && io.iov_count > 0) static_cast<uint8_t*>(io.iov[0].iov_base)[io.iov[0].iov_len / 2] ^= 0x40;
+  }
+
+  void end(Faulted* faulted, int result) {
+    faulted->result = result;
+    ready_.push_back(faulted);
+  }
+
+  void release_hanging() {
+    for (size_t i = 0; i < hanging_.size();) {
+      Faulted* faulted = hanging_[i];
+      if (rules_->impl().has(faulted->rule.id)) {
+        i++;
+        continue;
+      }
+      hanging_.erase(hanging_.begin() + static_cast<std::ptrdiff_t>(i));
+      faulted->acts = false;
+      forward(faulted);
+    }
+  }
+
+  void complete_ready() {
+    const nanos_t now = now_nanos();
+    for (size_t i = 0; i < delayed_.size();) {
+      if (delayed_[i]->due > now) {
+        i++;
+        continue;
+      }
+      ready_.push_back(delayed_[i]);
+      delayed_.erase(delayed_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    while (!ready_.empty()) {
+      Faulted* faulted = ready_.front();
+      ready_.pop_front();
+      Io* original = faulted->original;
+      original->result = faulted->result;
+      free_.push_back(faulted);
+      in_flight_--;
+      completed_++;
+      original->on_complete(original);
+    }
+  }
+
+  const std::unique_ptr<IoQueue> inner_;
+  const std::shared_ptr<FaultRules> rules_;
+  std::vector<std::unique_ptr<Faulted>> all_;
+  std::vector<Faulted*> free_;
+  std::vector<Faulted*> hanging_;
+  std::vector<Faulted*> delayed_;
+  std::deque<Faulted*> ready_;
+  uint64_t forward_length_ = 0;
+  unsigned completed_ = 0;
+  unsigned in_flight_ = 0;
+};
+
+class FaultEngine final : public Engine {
+ public:
+  FaultEngine(std::shared_ptr<Engine> inner, std::shared_ptr<FaultRules> rules)
+      : inner_(std::move(inner)), rules_(std::move(rules)), name_(std::string("fault(") + inner_->name() + ")") {}
+  const char* name() const noexcept override { return name_.c_str(); }
+  Result<std::unique_ptr<IoQueue>> open_queue(unsigned depth) override {
+    auto inner = inner_->open_queue(depth);
+    if (!inner.ok()) return inner.error();
+    return std::unique_ptr<IoQueue>(new FaultQueue(inner.take(), rules_));
+  }
+
+ private:
+  const std::shared_ptr<Engine> inner_;
+  const std::shared_ptr<FaultRules> rules_;
+  const std::string name_;
+};
+
+}  // namespace
+
+std::shared_ptr<Engine> make_fault_engine(std::shared_ptr<Engine> inner, std::shared_ptr<FaultRules> rules) {
+  return std::make_shared<FaultEngine>(std::move(inner), std::move(rules));
+}
+
+}  // namespace dmiofs

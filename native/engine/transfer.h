@@ -1,0 +1,29 @@
+// Where an Io goes on after a short transfer: the contiguous rest of one vector, or the vectors after it. Without a copy of the array.
+#pragma once
+
+#include "engine/engine.h"
+
+namespace dmiofs {
+
+struct TransferRest {
+  iovec single = {};             // used when `vectors` is null
+  const iovec* vectors = nullptr;
+  unsigned vector_count = 0;
+};
+
+inline TransferRest transfer_rest(const Io& io) {
+  TransferRest rest;
+  uint64_t skip = io.done;
+  unsigned index = 0;
+  while (index < io.iov_count && skip >= io.iov[index].iov_len) skip -= io.iov[index++].iov_len;
+  if (skip == 0 && io.iov_count - index > 1) {
+    rest.vectors = io.iov + index;
+    rest.vector_count = io.iov_count - index;
+  } else {
+    rest.single.iov_base = static_cast<char*>(io.iov[index].iov_base) + skip;
+    rest.single.iov_len = io.iov[index].iov_len - skip;
+  }
+  return rest;
+}
+
+}  // namespace dmiofs
