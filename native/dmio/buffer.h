@@ -6,7 +6,7 @@
 //     buffer:  free --acquire()--> held by a BufferRef --ref ends, no I/O in flight--> free
 //                                        \--ref ends with late I/O--> late (counted) --last I/O ended--> free
 //
-// Sizes come in classes (4 KiB, 128 KiB + 2 blocks, 1 MiB + 2 blocks), all page-aligned, made and touched at creation, so that the
+// Sizes come in two classes (a few blocks; the largest transfer and two blocks), all page-aligned, made and touched at creation, so that the
 // data path neither allocates nor faults.
 // THREAD SAFETY: the pool is thread-safe; a BufferRef belongs to one thread. LOCK ORDER: leaf.
 // OWNERSHIP: the pool outlives every buffer. An empty class waits in order of arrival; it never fails.
@@ -17,7 +17,7 @@
 
 namespace dmiofs {
 
-struct RequestSlot;  // dmio/request.h: a request with its buffer
+struct RequestSlot;  // dmio/request_slot.h: a buffer with the Ios on it
 class BufferPool;
 
 class [[nodiscard]] BufferRef {

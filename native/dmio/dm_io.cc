@@ -1,0 +1,181 @@
+#include "dmio/dm_io.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "dmio/async_worker.h"
+#include "dmio/request.h"
+#include "dmio/request_slot.h"
+
+namespace dmiofs {
+namespace {
+
+constexpr unsigned kIosPerPage = 4;      // kernel: pages_to_ios
+constexpr unsigned kBaseReserve = 64;    // chunks, without any get: so that nothing waits for ever
+constexpr unsigned kMaxReserve = 65536;  // chunks; the page number is a hint of concurrency, never a limit
+constexpr unsigned kSyncReserve = 64;    // chunks of one synchronous request
+constexpr size_t kEdgeBytes = 2 * 4096;  // a buffer also holds a block before and after its data
+constexpr size_t kSmallBytes = 4096 + kEdgeBytes;
+
+}  // namespace
+
+struct DmIo::Impl {
+  std::shared_ptr<Engine> engine;
+  std::unique_ptr<BufferPool> buffers;
+  std::unique_ptr<EnginePool> queues;
+  std::unique_ptr<AsyncWorker> worker;
+  size_t max_run_bytes = 0;
+  Mutex mutex;
+  uint64_t pages GUARDED_BY(mutex) = 0;
+
+  void apply_reserve() REQUIRES(mutex) {
+    worker->set_reserve(kBaseReserve + static_cast<unsigned>(std::min<uint64_t>(pages * kIosPerPage, kMaxReserve)));
+  }
+};
+
+DmIo::DmIo(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+DmIo::~DmIo() = default;
+
+Result<std::unique_ptr<DmIo>> DmIo::create(std::shared_ptr<Engine> engine, const DmIoOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->engine = engine;
+  impl->max_run_bytes = options.max_run_bytes;
+  auto buffers = BufferPool::create({{kSmallBytes, options.small_buffers},
+                                     {options.max_run_bytes + kEdgeBytes, options.large_buffers}});
+  if (!buffers.ok()) return buffers.error();
+  impl->buffers = buffers.take();
+  auto queues = EnginePool::create(engine, options.ready_queues, options.queue_depth);
+  if (!queues.ok()) return queues.error();
+  impl->queues = queues.take();
+  auto worker = AsyncWorker::create(*engine, options.queue_depth, kBaseReserve);
+  if (!worker.ok()) return worker.error();
+  impl->worker = worker.take();
+  return std::unique_ptr<DmIo>(new DmIo(std::move(impl)));
+}
+
+int DmIo::get(unsigned num_pages) {
+  MutexLock lock(impl_->mutex);
+  impl_->pages += num_pages;
+  impl_->apply_reserve();
+  return 0;
+}
+
+int DmIo::put(unsigned num_pages) {
+  MutexLock lock(impl_->mutex);
+  if (num_pages > impl_->pages) return -EINVAL;
+  impl_->pages -= num_pages;
+  impl_->apply_reserve();
+  return 0;
+}
+
+int DmIo::sync(IoOp op, std::span<const IoRegion> where, MemoryCursor memory, DmIoResult* result) {
+  if (const int err = check_request(op, where, memory); err != 0) return err;
+  Request request;
+  bool ended = false;
+  prepare_request(&request, op, where, memory);
+  request.context = &ended;
+  request.complete = [](Request* done) { *static_cast<bool*>(done->context) = true; };
+  EngineLease queue = impl_->queues->lease();
+  RequestDriver driver(*queue, kSyncReserve);
+  driver.start(&request);
+  while (!ended) queue->reap(kNoDeadline);
+  *result = request.result;
+  return 0;
+}
+
+int DmIo::async(IoOp op, std::span<const IoRegion> where, MemoryCursor memory, IoNotifyFn fn, void* context) {
+  if (const int err = check_request(op, where, memory); err != 0) return err;
+  auto* request = new Request();
+  prepare_request(request, op, where, memory);
+  request->notify = fn;
+  request->context = context;
+  request->complete = [](Request* done) {
+    done->notify(done->result.error_bits, done->result, done->context);
+    delete done;
+  };
+  impl_->worker->start(request);
+  return 0;
+}
+
+BufferRef DmIo::acquire(size_t bytes) { return impl_->buffers->acquire(bytes); }
+
+namespace {
+
+void run_ended(Io* io) {
+  auto* slot = static_cast<RequestSlot*>(io->context);
+  slot->answers[static_cast<size_t>(io - slot->ios.data())].store(io->result, std::memory_order_release);
+  slot->pending--;
+  if (slot->detached) slot->pool->put(slot);
+}
+
+}  // namespace
+
+void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, ErrorBits skip, uint64_t offset, size_t length,
+               size_t buffer_offset, nanos_t deadline, DmIoResult* result) {
+  RequestSlot* slot = buffer.slot();
+  slot->vector = {slot->data + buffer_offset, length};
+  slot->pending = 0;
+  result->error_bits = 0;
+  result->late_bits = 0;
+  EngineLease queue = impl_->queues->lease();
+  ErrorBits started = 0;
+  for (unsigned index = 0; index < where.size(); index++) {
+    result->errnos[index] = 0;
+    if ((skip & error_bit(index)) != 0) continue;
+    Io& io = slot->ios[index];
+    io = Io{};
+    io.op = op;
+    io.device = where[index].bdev.get();
+    io.offset = bytes_of(where[index].sector) + offset;
+    io.length = length;
+    if (op == IoOp::kRead || op == IoOp::kWrite) {
+      io.iov = &slot->vector;
+      io.iov_count = 1;
+    }
+    slot->answers[index].store(kNoAnswer, std::memory_order_relaxed);
+    io.context = slot;
+    io.on_complete = run_ended;
+    started |= error_bit(index);
+    slot->pending++;
+    queue->queue(&io);
+  }
+  while (slot->pending > 0) {
+    queue->reap(deadline);
+    if (deadline != kNoDeadline && slot->pending > 0 && now_nanos() >= deadline) break;
+  }
+  for (unsigned index = 0; index < where.size(); index++) {
+    if ((started & error_bit(index)) == 0) continue;
+    int err = slot->answers[index].load(std::memory_order_acquire);
+    if (err == kNoAnswer) {
+      result->late_bits |= error_bit(index);
+      slot->late_devices[index] = where[index].bdev;
+      err = -ETIMEDOUT;
+    }
+    result->errnos[index] = err;
+    if (err != 0) result->error_bits |= error_bit(index);
+  }
+  if (slot->pending > 0) {
+    slot->refs.fetch_add(slot->pending, std::memory_order_relaxed);
+    slot->detached = true;
+    impl_->buffers->count_late();
+  }
+  // The lease ends here: with late Ios the queue goes to the reaper, which completes them.
+}
+
+int DmIo::wait_late(const BufferRef& buffer, unsigned index) {
+  // Rare: the last good leg hangs. The answer comes on the reaper's thread, so this polls.
+  int answer;
+  while ((answer = buffer.slot()->answers[index].load(std::memory_order_acquire)) == kNoAnswer) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return answer;
+}
+
+unsigned DmIo::late_buffers() const { return impl_->buffers->late(); }
+unsigned DmIo::total_buffers() const { return impl_->buffers->total(); }
+size_t DmIo::max_run_bytes() const { return impl_->max_run_bytes; }
+Engine& DmIo::engine() { return *impl_->engine; }
+
+}  // namespace dmiofs
