@@ -24,7 +24,9 @@
 #include <vector>
 
 #include "dmio/dm_io.h"
+#include "mirror/dirty_log.h"
 #include "mirror/leg.h"
+#include "mirror/set_record.h"
 
 namespace dmiofs {
 
@@ -51,8 +53,11 @@ struct LegOptions {
   std::string device;              // path, for people
   std::shared_ptr<Device> bdev;    // null: missing
   sector_t sector = 0;
-  int open_errno = 0;              // why bdev is null
-  LegState state = LegState::kInSync;  // without a log: the state to start with. With one, the record decides
+  LegState state = LegState::kInSync;  // to start with: what the record says, or without one in-sync
+  LegErrors errors;                    // from the record
+  uint8_t error_kinds = 0;
+  uint64_t left_generation = 0;
+  Uuid uuid{};
 };
 
 struct MirrorSetOptions {
@@ -64,6 +69,14 @@ struct MirrorSetOptions {
   bool read_only = false;
   sector_t sync_region_sectors = 1024;  // power of two
   SetEventFn on_event;
+
+  // Both null: nothing is kept over a restart (mirror/set_start.h decides what a set with a log starts with).
+  std::shared_ptr<DirtyLog> log;
+  std::shared_ptr<SetRecordStore> record_store;
+  SetRecord record;                       // what is durable now; legs are as in `legs`
+  std::vector<uint64_t> dirty_at_start;   // sync regions that the log says are dirty
+  bool sync_dirty_at_start = false;       // after an unclean stop: those are not in sync
+  nanos_t clean_after = 5 * kNanosPerSecond;  // a sync region is cleaned when it was idle for this long
 };
 
 struct SetInfo {
@@ -79,6 +92,8 @@ struct SetInfo {
   bool log_failed = false;
   uint64_t generation = 0;
   unsigned late_ios = 0;
+  bool paused = false;  // of the sync action, with its limits: what the record holds
+  uint64_t speed_min = 0, speed_max = 0;
   std::vector<LegInfo> legs;
 };
 
@@ -101,6 +116,19 @@ class MirrorSet {
   SetInfo snapshot() const;
   int fail_leg(unsigned leg);                 // -EINVAL no such leg, -EBUSY the last in-sync one
   int clear_errors(int leg);                  // -1: all
+
+  // A failed or missing leg comes back as rebuilding: `bdev` is its device, opened again, or null for the one it has. Every sync region that is
+  // dirty becomes not in sync; `full`: every one (another device). 0 once that is on stable storage; -EINVAL no such leg, -EEXIST it is in-sync
+  // or rebuilding, -ENODEV no device, -EIO the log or the record cannot be written.
+  int begin_rebuild(unsigned leg, std::shared_ptr<Device> bdev, bool full);
+  int64_t next_not_in_sync(uint64_t from) const;
+  // Copies one sync region from the source leg to all others that are in use. 0: it is in sync now; 1: it was already; -errno: it is still not.
+  int recover_sync_region(uint64_t sync_region);
+  bool recovery_possible() const;  // something to copy from and to
+  bool rebuilding() const;         // a leg is
+  uint64_t activity() const;       // counts reads and writes of users
+  int set_sync_limits(bool paused, uint64_t speed_min, uint64_t speed_max);  // kept in the record
+
   void stop();                                // waits for I/O under way (late I/O excepted), flushes the legs; later I/O gets -ESHUTDOWN
 
   MirrorSet(const MirrorSet&) = delete;
