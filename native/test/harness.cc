@@ -163,10 +163,9 @@ int run(int argc, char** argv) {
   g_temp_dir = pattern;
   signal(SIGALRM, on_alarm);
   signal(SIGPIPE, SIG_IGN);
-#if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // a sanitizer reports a crash itself, and better
-  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) signal(number, on_crash);
-#endif
+  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) {
+    if (!kSanitized) signal(number, on_crash);
+  }
   if (!g_options.verbose) set_log_sink(quiet_sink, nullptr);
 
   for (const TestCase& test : registry()) {

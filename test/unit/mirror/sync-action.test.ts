@@ -19,7 +19,8 @@ class FakeTarget implements SyncTarget {
     for (const syncRegion of notInSync) this.notInSync.add(syncRegion);
   }
   nextNotInSync(from: number): number {
-    for (let syncRegion = from; syncRegion < this.total; syncRegion++) if (this.notInSync.has(syncRegion)) return syncRegion;
+    for (let syncRegion = from; syncRegion < this.total; syncRegion++)
+      if (this.notInSync.has(syncRegion)) return syncRegion;
     return -1;
   }
   async recoverRegion(syncRegion: number): Promise<RegionOutcome> {
@@ -52,7 +53,12 @@ function deferred(): { readonly promise: Promise<void>; readonly resolve: () => 
   const promise = new Promise<void>((resolve) => {
     settle = resolve;
   });
-  return { promise, resolve: () => { settle(); } };
+  return {
+    promise,
+    resolve: () => {
+      settle();
+    },
+  };
 }
 
 interface Log {
@@ -126,7 +132,10 @@ describe('SyncAction', () => {
   });
 
   it('waits while paused and goes on from there', async () => {
-    const target = new FakeTarget(50, Array.from({ length: 50 }, (_, index) => index));
+    const target = new FakeTarget(
+      50,
+      Array.from({ length: 50 }, (_, index) => index),
+    );
     const { action, log } = make(target);
     const paused = deferred();
     target.onCopy = (syncRegion) => {
@@ -175,7 +184,10 @@ describe('SyncAction', () => {
   });
 
   it('stops without starting another copy', async () => {
-    const target = new FakeTarget(100, Array.from({ length: 100 }, (_, index) => index));
+    const target = new FakeTarget(
+      100,
+      Array.from({ length: 100 }, (_, index) => index),
+    );
     const { action, log } = make(target);
     action.start();
     await action.stop();

@@ -4,7 +4,12 @@ import { SyncPacer } from '../../../src/mirror/sync-pacer.js';
 const MIB = 1024 * 1024;
 
 /** Moves pieces of 1 MiB, each taking `pieceMs`, for `seconds` of a made-up clock; returns bytes a second. */
-function drive(pacer: SyncPacer, seconds: number, pieceMs: number, foreground: (now: number) => number): number {
+function drive(
+  pacer: SyncPacer,
+  seconds: number,
+  pieceMs: number,
+  foreground: (now: number) => number,
+): number {
   let now = 0;
   let moved = 0;
   while (now < seconds * 1000) {
