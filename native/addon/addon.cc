@@ -1,9 +1,14 @@
 // The addon's entry point: each area adds its exports.
 #include <napi.h>
 
+#include "addon/init.h"
+
 namespace {
 
-Napi::Object init(Napi::Env, Napi::Object exports) { return exports; }
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  dmiofs::init_device(env, exports);
+  return exports;
+}
 
 }  // namespace
 
