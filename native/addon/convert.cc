@@ -41,7 +41,8 @@ bool get_uint(Napi::Object object, const char* key, uint64_t* out) {
   const Napi::Value value = object.Get(key);
   if (!value.IsNumber()) return wrong(object.Env(), key, "a number");
   const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= 0) || number > kMaxSafeInteger || number != static_cast<double>(static_cast<uint64_t>(number))) {
+  if (!(number >= 0) || number > kMaxSafeInteger ||
+      number != static_cast<double>(static_cast<uint64_t>(number))) {
     return wrong(object.Env(), key, "an integer from 0 to 2^53 - 1");
   }
   *out = static_cast<uint64_t>(number);
@@ -67,6 +68,8 @@ bool get_optional_bool(Napi::Object object, const char* key, bool* out) {
   return absent(object, key) || get_bool(object, key, out);
 }
 
-Napi::Value number(Napi::Env env, uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+Napi::Value number(Napi::Env env, uint64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
 
 }  // namespace dmiofs

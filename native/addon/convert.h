@@ -16,7 +16,8 @@ namespace dmiofs {
 // An Error with code (the errno's name), errno, step, object and hint: NativeError of src/native/binding.ts.
 Napi::Error to_js_error(Napi::Env env, const Error& error);
 
-// Properties of an options object. They return false, with a TypeError pending that names `key`, when the value is missing or of a wrong type.
+// Properties of an options object. They return false, with a TypeError pending that names `key`, when the
+// value is missing or of a wrong type.
 bool get_string(Napi::Object object, const char* key, std::string* out);
 bool get_uint(Napi::Object object, const char* key, uint64_t* out);  // a safe integer >= 0
 bool get_bool(Napi::Object object, const char* key, bool* out);

@@ -1,4 +1,5 @@
-// probeDevice: what a device or image file is, for config checks. Looks only: opens nothing for writing, locks nothing.
+// probeDevice: what a device or image file is, for config checks. Looks only: opens nothing for writing,
+// locks nothing.
 #include "addon/convert.h"
 #include "addon/init.h"
 #include "device/device.h"

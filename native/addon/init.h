@@ -6,7 +6,8 @@
 namespace dmiofs {
 
 void init_device(Napi::Env env, Napi::Object exports);  // device_binding.cc: probeDevice
-void init_system(Napi::Env env, Napi::Object exports);  // system_binding.cc: xattrs, umount, log sink, reclaim protection
+// system_binding.cc: xattrs, umount, log sink, reclaim protection
+void init_system(Napi::Env env, Napi::Object exports);
 void init_io(Napi::Env env, Napi::Object exports);      // io_binding.cc: openIo, fault rules
 void init_dmio(Napi::Env env, Napi::Object exports);    // dmio_binding.cc: the dm-io services
 void init_log(Napi::Env env, Napi::Object exports);     // log_binding.cc: createLog, inspectLog

@@ -33,7 +33,8 @@ Result<IoContext*> make_context(const IoSettings& settings) {
 
 Status open_io(const IoSettings& settings) {
   MutexLock lock(g_mutex);
-  if (g_context != nullptr) return Error{EALREADY, "open I/O", "", "the engine is chosen once in a process, before its first use"};
+  if (g_context != nullptr)
+    return Error{EALREADY, "open I/O", "", "the engine is chosen once in a process, before its first use"};
   auto made = make_context(settings);
   if (!made.ok()) return made.error();
   g_context = made.value();

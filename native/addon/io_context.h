@@ -1,6 +1,7 @@
 // IoContext: the process's engine and dm-io core, shared by all sets, the dm-io API and all environments.
 //
-// STATES: closed --open_io()--> open, for the life of the process: native threads may hold I/O on it at any time.
+// STATES: closed --open_io()--> open, for the life of the process: native threads may hold I/O on it at any
+// time.
 // THREAD SAFETY: thread-safe. OWNERSHIP: a process-wide singleton, never destroyed.
 #pragma once
 

@@ -39,7 +39,8 @@ Status lock_file(int fd, const std::string& path, bool writable) {
   lock.l_whence = SEEK_SET;
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return ok_status();
   if (errno == EAGAIN || errno == EACCES) return fail("lock", path, EBUSY, busy_hint(false));
-  if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return ok_status();  // a file system without locks
+  // a file system without locks
+  if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return ok_status();
   return fail("lock", path, errno);
 }
 
@@ -67,10 +68,12 @@ void start_info(DeviceInfo* info, const std::string& path, const struct stat& st
 }
 
 // An image file: O_DIRECT where it is to be had in units that fit, else O_DSYNC.
-Result<UniqueFd> open_file(int path_fd, const std::string& path, int access, uint32_t need_alignment, DeviceInfo* info) {
+Result<UniqueFd> open_file(int path_fd, const std::string& path, int access, uint32_t need_alignment,
+                           DeviceInfo* info) {
   UniqueFd fd(::open(fd_path(path_fd).c_str(), access | O_DIRECT | O_CLOEXEC));
   DirectIoUnits units;
-  if (fd.valid() && direct_io_units(fd.get(), info->size_bytes, &units) && units.offset_align <= need_alignment) {
+  if (fd.valid() && direct_io_units(fd.get(), info->size_bytes, &units) &&
+      units.offset_align <= need_alignment) {
     info->direct = true;
     info->logical_block_size = units.offset_align;
     info->memory_align = units.memory_align;
@@ -133,7 +136,8 @@ Result<DeviceInfo> Device::probe(const std::string& path) {
   }
   auto opened = open_file(path_fd.value().get(), path, O_RDONLY, kMaxLogicalBlockSize, &info);
   if (!opened.ok()) return opened.error();
-  info.read_only_medium = faccessat(AT_FDCWD, fd_path(path_fd.value().get()).c_str(), W_OK, AT_EACCESS) != 0 && errno == EROFS;
+  info.read_only_medium =
+      faccessat(AT_FDCWD, fd_path(path_fd.value().get()).c_str(), W_OK, AT_EACCESS) != 0 && errno == EROFS;
   return info;
 }
 

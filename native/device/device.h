@@ -1,15 +1,16 @@
 // Device: an open block device or image file, the thing an I/O region lies on.
 //
-// A device knows its size, the unit in which direct I/O must be aligned, and who it is (DeviceIdentity), so that a
-// device that comes back under the same name can be told from the one that left. Reads and writes go through an
-// engine (engine/engine.h), never through this class.
+// A device knows its size, the unit in which direct I/O must be aligned, and who it is (DeviceIdentity), so
+// that a device that comes back under the same name can be told from the one that left. Reads and writes go
+// through an engine (engine/engine.h), never through this class.
 //
 // STATES: open until destroyed. THREAD SAFETY: constant after open(), any thread may use it.
-// OWNERSHIP: shared_ptr. An I/O in flight does not hold one: whoever issues I/O keeps the device alive until it ended
-// (for I/O that outlived its deadline the request does, dmio/request.h).
+// OWNERSHIP: shared_ptr. An I/O in flight does not hold one: whoever issues I/O keeps the device alive until
+// it ended (for I/O that outlived its deadline the request does, dmio/request.h).
 //
-// Opening: O_DIRECT where the file system has it, else O_DSYNC: an acknowledged write is on the device, and its error is
-// the error of that write. Exclusive: O_EXCL on block devices (as mount and mkfs do), an OFD write lock on image files.
+// Opening: O_DIRECT where the file system has it, else O_DSYNC: an acknowledged write is on the device, and
+// its error is the error of that write. Exclusive: O_EXCL on block devices (as mount and mkfs do), an OFD
+// write lock on image files.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,11 @@ inline constexpr uint32_t kMaxLogicalBlockSize = 65536;
 // Who a device is, beyond its name. Stored in the set's record (mirror/set_record.h).
 struct DeviceIdentity {
   DeviceKind kind = DeviceKind::kFile;
-  uint64_t dev = 0;    // file: st_dev of its file system; block device: 0 when `serial` is known, else st_rdev
+  // file: st_dev of its file system; block device: 0 when `serial` is known, else st_rdev
+  uint64_t dev = 0;
   uint64_t inode = 0;  // file: st_ino; block device: 0
-  std::string serial;  // block device: wwid, serial or partition UUID from sysfs; loop: the backing file's "dev:inode+offset"
+  // block device: wwid, serial or partition UUID from sysfs; loop: the backing file's "dev:inode+offset"
+  std::string serial;
   bool operator==(const DeviceIdentity&) const = default;
 };
 
@@ -38,9 +41,10 @@ struct DeviceInfo {
   std::string path;
   DeviceKind kind = DeviceKind::kFile;
   uint64_t size_bytes = 0;
-  uint32_t logical_block_size = 512;  // offsets and lengths of I/O must be multiples of it; power of two, 512..65536
-  uint32_t memory_align = 512;        // of buffers; power of two
-  bool direct = false;                // O_DIRECT (else O_DSYNC)
+  // offsets and lengths of I/O must be multiples of it; power of two, 512..65536
+  uint32_t logical_block_size = 512;
+  uint32_t memory_align = 512;  // of buffers; power of two
+  bool direct = false;          // O_DIRECT (else O_DSYNC)
   bool writable = false;
   bool read_only_medium = false;  // BLKROGET, or a read-only file system
   uint64_t rdev = 0;              // block device: st_rdev
@@ -50,21 +54,23 @@ struct DeviceInfo {
 struct DeviceOpen {
   bool writable = true;
   bool exclusive = true;
-  // I/O will be aligned to this many bytes only (an I/O region that starts or ends off the file's direct I/O unit):
-  // when the unit is larger, an image file is opened with O_DSYNC instead of O_DIRECT; a block device is refused (EINVAL).
+  // I/O will be aligned to this many bytes only (an I/O region that starts or ends off the file's direct I/O
+  // unit): when the unit is larger, an image file is opened with O_DSYNC instead of O_DIRECT; a block device
+  // is refused (EINVAL).
   uint32_t need_alignment = 4096;
 };
 
 class Device {
  public:
-  // Errors: ENOENT, EACCES, EBUSY (in use by another program or another dmiofs; the hint says so), EROFS, ENOTBLK
-  // (neither a block device nor a regular file), ENXIO, EINVAL.
+  // Errors: ENOENT, EACCES, EBUSY (in use by another program or another dmiofs; the hint says so), EROFS,
+  // ENOTBLK (neither a block device nor a regular file), ENXIO, EINVAL.
   static Result<std::shared_ptr<Device>> open(const std::string& path, const DeviceOpen& how);
 
   // Looks without opening for writing, locking or waiting. For config checks.
   static Result<DeviceInfo> probe(const std::string& path);
 
-  // Wraps a descriptor that open() did not make (native tests, null engine): `info` says what it claims to be.
+  // Wraps a descriptor that open() did not make (native tests, null engine): `info` says what it claims to
+  // be.
   static std::shared_ptr<Device> wrap(UniqueFd fd, DeviceInfo info);
 
   const DeviceInfo& info() const { return info_; }

@@ -42,16 +42,20 @@ AsyncWorker::~AsyncWorker() {
     }
     ended = state_->has_ended;
   }
-  if (ended) thread_.join();
-  else thread_.detach();  // a hung device: its state stays with it
+  if (ended)
+    thread_.join();
+  else
+    thread_.detach();  // a hung device: its state stays with it
 }
 
 void AsyncWorker::start(Request* request) {
   request->next = nullptr;
   MutexLock lock(state_->mutex);
   const bool was_empty = state_->first == nullptr;
-  if (was_empty) state_->first = request;
-  else state_->last->next = request;
+  if (was_empty)
+    state_->first = request;
+  else
+    state_->last->next = request;
   state_->last = request;
   if (was_empty) state_->queue->wake();
 }

@@ -1,9 +1,12 @@
 // AsyncWorker: the thread that runs the asynchronous dm-io services, with a queue of its own.
 //
-// Requests come in by a list under a mutex and wake the thread; it starts them in order, as far as the reserve goes, and completes them.
+// Requests come in by a list under a mutex and wake the thread; it starts them in order, as far as the
+// reserve goes, and completes them.
 //
-// STATES: running --destructor--> no more requests taken, waits (bounded) for those in flight --> joined, or left behind with a hung device.
-// THREAD SAFETY: start() and set_reserve() from any thread. LOCK ORDER: leaf; not held over I/O or a callback.
+// STATES: running --destructor--> no more requests taken, waits (bounded) for those in flight
+// --> joined, or left behind with a hung device.
+// THREAD SAFETY: start() and set_reserve() from any thread. LOCK ORDER: leaf; not held over I/O or a
+// callback.
 // OWNERSHIP: owns queue and driver.
 #pragma once
 

@@ -30,8 +30,10 @@ Result<std::unique_ptr<BufferPool>> BufferPool::create(std::vector<SizeClass> cl
   std::unique_ptr<BufferPool> pool(new BufferPool());
   size_t total = 0;
   for (const SizeClass& wanted : classes) total += round_up(wanted.bytes, kPageSize) * wanted.count;
-  void* memory = mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) return Error{errno, "make transfer buffers", std::to_string(total) + " bytes", ""};
+  void* memory =
+      mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED)
+    return Error{errno, "make transfer buffers", std::to_string(total) + " bytes", ""};
   // User data in flight has no place in a core dump.
   madvise(memory, total, MADV_DONTDUMP);
   pool->memory_ = memory;
@@ -82,8 +84,10 @@ BufferRef BufferPool::acquire(size_t bytes) {
       found->free = slot->next_free;
     } else {
       Waiter waiter;
-      if (found->first == nullptr) found->first = &waiter;
-      else found->last->next = &waiter;
+      if (found->first == nullptr)
+        found->first = &waiter;
+      else
+        found->last->next = &waiter;
       found->last = &waiter;
       while (waiter.slot == nullptr) found->changed.wait(found->mutex);
       slot = waiter.slot;

@@ -1,13 +1,14 @@
 // BufferPool and BufferRef: aligned memory for requests whose caller may stop waiting.
 //
-// A synchronous caller with a deadline (the mirror set) must be able to walk away from I/O that does not end. So its data lie
-// in a pooled buffer with its request, and both go back to the pool when the last I/O on them has ended, however late.
+// A synchronous caller with a deadline (the mirror set) must be able to walk away from I/O that does not end.
+// So its data lie in a pooled buffer with its request, and both go back to the pool when the last I/O on them
+// has ended, however late.
 //
 //     buffer:  free --acquire()--> held by a BufferRef --ref ends, no I/O in flight--> free
 //                                        \--ref ends with late I/O--> late (counted) --last I/O ended--> free
 //
-// Sizes come in two classes (a few blocks; the largest transfer and two blocks), all page-aligned, made and touched at creation, so that the
-// data path neither allocates nor faults.
+// Sizes come in two classes (a few blocks; the largest transfer and two blocks), all page-aligned, made and
+// touched at creation, so that the data path neither allocates nor faults.
 // THREAD SAFETY: the pool is thread-safe; a BufferRef belongs to one thread. LOCK ORDER: leaf.
 // OWNERSHIP: the pool outlives every buffer. An empty class waits in order of arrival; it never fails.
 #pragma once

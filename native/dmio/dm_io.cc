@@ -31,7 +31,8 @@ struct DmIo::Impl {
   uint64_t pages GUARDED_BY(mutex) = 0;
 
   void apply_reserve() REQUIRES(mutex) {
-    worker->set_reserve(kBaseReserve + static_cast<unsigned>(std::min<uint64_t>(pages * kIosPerPage, kMaxReserve)));
+    worker->set_reserve(kBaseReserve +
+                        static_cast<unsigned>(std::min<uint64_t>(pages * kIosPerPage, kMaxReserve)));
   }
 };
 
@@ -42,8 +43,8 @@ Result<std::unique_ptr<DmIo>> DmIo::create(std::shared_ptr<Engine> engine, const
   auto impl = std::make_unique<Impl>();
   impl->engine = engine;
   impl->max_run_bytes = options.max_run_bytes;
-  auto buffers = BufferPool::create({{kSmallBytes, options.small_buffers},
-                                     {options.max_run_bytes + kEdgeBytes, options.large_buffers}});
+  auto buffers = BufferPool::create(
+      {{kSmallBytes, options.small_buffers}, {options.max_run_bytes + kEdgeBytes, options.large_buffers}});
   if (!buffers.ok()) return buffers.error();
   impl->buffers = buffers.take();
   auto queues = EnginePool::create(engine, options.ready_queues, options.queue_depth);
@@ -112,8 +113,8 @@ void run_ended(Io* io) {
 
 }  // namespace
 
-void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, ErrorBits skip, uint64_t offset, size_t length,
-               size_t buffer_offset, nanos_t deadline, DmIoResult* result) {
+void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, ErrorBits skip, uint64_t offset,
+               size_t length, size_t buffer_offset, nanos_t deadline, DmIoResult* result) {
   RequestSlot* slot = buffer.slot();
   slot->vector = {slot->data + buffer_offset, length};
   slot->pending = 0;

@@ -1,11 +1,14 @@
 // Memory: the three kinds of memory that dm-io moves, and one cursor over all of them.
 //
-//   page list  linked 4096-byte pages, with a byte offset into the first (kernel: struct page_list, list_dp_init)
+//   page list  linked 4096-byte pages, with a byte offset into the first (kernel: struct page_list,
+//   list_dp_init)
 //   bvec       an array of (page, offset, length) pieces (kernel: struct bio_vec, bvec_dp_init)
 //   vm         one contiguous buffer of any length (kernel: vm_dp_init)
 //
-// A MemoryCursor yields contiguous pieces; it is a value, so that saving and rewinding it for each I/O region is a copy.
-// THREAD SAFETY: values. OWNERSHIP: none of the memory; it stays valid and unchanged until the request has ended.
+// A MemoryCursor yields contiguous pieces; it is a value, so that saving and rewinding it for each I/O region
+// is a copy.
+// THREAD SAFETY: values. OWNERSHIP: none of the memory; it stays valid and unchanged until the request has
+// ended.
 #pragma once
 
 #include <cstddef>

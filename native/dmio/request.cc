@@ -48,10 +48,10 @@ struct RequestDriver::Chunk {
   RequestDriver* driver = nullptr;
   Request* request = nullptr;
   size_t region = 0;
-  uint64_t start = 0;           // bytes from the I/O region's start
-  uint8_t* bounce = nullptr;    // kBounceBytes, kept
+  uint64_t start = 0;         // bytes from the I/O region's start
+  uint8_t* bounce = nullptr;  // kBounceBytes, kept
   bool bounced = false;
-  MemoryCursor memory;          // where a bounced chunk's data belong
+  MemoryCursor memory;  // where a bounced chunk's data belong
 
   ~Chunk() { free(bounce); }
 };
@@ -64,9 +64,11 @@ int check_request(IoOp op, std::span<const IoRegion> where, MemoryCursor memory)
     if (region.bdev == nullptr) return -EBADF;
     if (region.count == 0) continue;
     const DeviceInfo& info = region.bdev->info();
-    if (region.sector > UINT64_MAX >> (kSectorShift + 1) || region.count > UINT64_MAX >> (kSectorShift + 1)) return -ERANGE;
+    if (region.sector > UINT64_MAX >> (kSectorShift + 1) || region.count > UINT64_MAX >> (kSectorShift + 1))
+      return -ERANGE;
     if (bytes_of(region.sector) + bytes_of(region.count) > info.size_bytes) return -ERANGE;
-    if (!is_aligned(bytes_of(region.sector) | bytes_of(region.count), info.logical_block_size)) return -EINVAL;
+    if (!is_aligned(bytes_of(region.sector) | bytes_of(region.count), info.logical_block_size))
+      return -EINVAL;
     if (op != IoOp::kRead && op != IoOp::kFlush && !info.writable) return -EBADF;
     longest = std::max(longest, bytes_of(region.count));
   }
@@ -98,7 +100,8 @@ void prepare_request(Request* request, IoOp op, std::span<const IoRegion> where,
   }
 }
 
-RequestDriver::RequestDriver(IoQueue& queue, unsigned reserve) : queue_(queue), reserve_(std::max(1u, reserve)) {}
+RequestDriver::RequestDriver(IoQueue& queue, unsigned reserve)
+    : queue_(queue), reserve_(std::max(1u, reserve)) {}
 RequestDriver::~RequestDriver() = default;
 
 void RequestDriver::set_reserve(unsigned chunks) {
@@ -253,7 +256,8 @@ void RequestDriver::ended(Chunk* chunk) {
     work.issued = chunk->start;
     work.done = false;
     result = 0;
-    if (unfinished_.empty() || std::find(unfinished_.begin(), unfinished_.end(), request) == unfinished_.end()) {
+    if (unfinished_.empty() ||
+        std::find(unfinished_.begin(), unfinished_.end(), request) == unfinished_.end()) {
       request->outstanding++;  // pump() drops it again
       unfinished_.push_front(request);
     }

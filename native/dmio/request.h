@@ -1,14 +1,15 @@
 // Request and RequestDriver: the core of the dm-io services, sync and async.
 //
-// A request counts what is outstanding: it starts at 1 (the starter's own), each Io adds one, and whoever drops the last completes it once, with
-// the error bits (kernel: struct io, dec_count). Each I/O region walks the memory from the same saved cursor, in ascending order, by chunks
-// (an Io with its vectors), several of them in flight; all I/O regions are tried whatever fails. A chunk whose memory or length does not suit
-// the device's direct I/O goes through a bounce buffer.
+// A request counts what is outstanding: it starts at 1 (the starter's own), each Io adds one, and whoever
+// drops the last completes it once, with the error bits (kernel: struct io, dec_count). Each I/O region walks
+// the memory from the same saved cursor, in ascending order, by chunks (an Io with its vectors), several of
+// them in flight; all I/O regions are tried whatever fails. A chunk whose memory or length does not suit the
+// device's direct I/O goes through a bounce buffer.
 //
 //     request:  created --start()--> running --last reference--> completed (complete() called once)
 //
-// THREAD SAFETY: none: a driver, its queue and its requests belong to one thread. OWNERSHIP: the caller owns the request until complete() ran; the
-// driver owns its chunks.
+// THREAD SAFETY: none: a driver, its queue and its requests belong to one thread. OWNERSHIP: the caller owns
+// the request until complete() ran; the driver owns its chunks.
 #pragma once
 
 #include <deque>
@@ -31,10 +32,10 @@ struct Request {
   struct RegionWork {
     IoRegion where;
     MemoryCursor cursor;
-    uint64_t issued = 0;        // bytes
-    unsigned in_flight = 0;     // chunks
+    uint64_t issued = 0;          // bytes
+    unsigned in_flight = 0;       // chunks
     bool zeros_by_write = false;  // the device cannot write zeroes by itself
-    bool done = false;          // nothing more to issue
+    bool done = false;            // nothing more to issue
   };
   std::vector<RegionWork> regions;
   unsigned outstanding = 1;
@@ -51,7 +52,8 @@ class RequestDriver {
   RequestDriver(IoQueue& queue, unsigned reserve);
   ~RequestDriver();
 
-  void start(Request* request);  // queues what the reserve allows; the rest when chunks come free, oldest request first
+  // queues what the reserve allows; the rest when chunks come free, oldest request first
+  void start(Request* request);
   unsigned active() const { return active_; }
   void set_reserve(unsigned chunks);
 

@@ -1,16 +1,16 @@
-// RequestSlot: a pooled buffer with the Ios of one run() on it. What lets a caller stop waiting for a device that does not answer.
+// RequestSlot: a pooled buffer with the Ios of one run() on it. What lets a caller stop waiting for a device
+// that does not answer.
 //
 //     free --acquire()--> held (refs 1) --run() in time--> held --BufferRef ends--> free
 //                                       \--deadline: refs + late Ios--> the last of caller and late Ios frees it
 //
-// THREAD SAFETY: `refs` is atomic; all else belongs to the holder, and for late Ios to the thread that owns the abandoned queue (the hand-over
-// is the pool's mutex, engine/lease.h). OWNERSHIP: the BufferPool.
+// THREAD SAFETY: `refs` is atomic; all else belongs to the holder, and for late Ios to the thread that owns
+// the abandoned queue (the hand-over is the pool's mutex, engine/lease.h). OWNERSHIP: the BufferPool.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <memory>
-
 #include <vector>
 
 #include "base/mutex.h"

@@ -17,15 +17,19 @@ ssize_t transfer_once(const Io& io) noexcept {
   const iovec* vectors = rest.vectors != nullptr ? rest.vectors : &rest.single;
   const int count = rest.vectors != nullptr ? static_cast<int>(rest.vector_count) : 1;
   const off_t at = static_cast<off_t>(io.offset + io.done);
-  return io.op == IoOp::kRead ? preadv(io.device->fd(), vectors, count, at) : pwritev(io.device->fd(), vectors, count, at);
+  return io.op == IoOp::kRead ? preadv(io.device->fd(), vectors, count, at)
+                              : pwritev(io.device->fd(), vectors, count, at);
 }
 
 int transfer_all(Io& io) noexcept {
   while (io.done < io.length) {
     const ssize_t moved = transfer_once(io);
-    if (moved > 0) io.done += static_cast<uint64_t>(moved);
-    else if (moved == 0) return -EIO;  // past the end
-    else if (errno != EINTR && errno != EAGAIN) return -errno;
+    if (moved > 0)
+      io.done += static_cast<uint64_t>(moved);
+    else if (moved == 0)
+      return -EIO;  // past the end
+    else if (errno != EINTR && errno != EAGAIN)
+      return -errno;
   }
   return 0;
 }

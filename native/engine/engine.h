@@ -1,20 +1,23 @@
 // Engine: how I/O reaches devices. Engines: uring, threads, null (no device), fault (wraps another).
 //
-// An Engine hands out IoQueues. A queue is a submission and completion context with one owner at a time: the thread that
-// leased it (engine/lease.h). A synchronous caller (a FUSE worker) leases a queue, queues its Ios, submits them in one go,
-// reaps until its request has ended or its deadline passed, and gives the queue back. The asynchronous side of dm-io
-// (dmio/async_worker.h) owns one queue on a thread of its own.
+// An Engine hands out IoQueues. A queue is a submission and completion context with one owner at a time: the
+// thread that leased it (engine/lease.h). A synchronous caller (a FUSE worker) leases a queue, queues its
+// Ios, submits them in one go, reaps until its request has ended or its deadline passed, and gives the queue
+// back. The asynchronous side of dm-io (dmio/async_worker.h) owns one queue on a thread of its own.
 //
 //     IoQueue:  idle --queue()--> has queued Ios --submit()--> has Ios in flight --reap()--> idle
 //
 // CONTRACT of every engine
-// - An Io is whole or failed: short transfers, EINTR and EAGAIN are settled inside; `result` is 0 or a negative errno.
+// - An Io is whole or failed: short transfers, EINTR and EAGAIN are settled inside; `result` is 0 or a
+//   negative errno.
 //   A read past the device's end is -EIO (an I/O region never lies there).
-// - `on_complete` runs exactly once for each queued Io, from within submit() or reap() of the thread that owns the queue,
-//   never from within queue(), with no engine lock held. It may queue() further Ios on the same queue; they go out with the
-//   next submit() or reap(). After on_complete was called the engine does not touch the Io again.
-// - The Io, its iovec array and its memory belong to the engine from queue() until on_complete runs. There is no cancel:
-//   who no longer wants to wait leaves queue and memory behind (a lease that ends with I/O in flight).
+// - `on_complete` runs exactly once for each queued Io, from within submit() or reap() of the thread that
+//   owns the queue, never from within queue(), with no engine lock held. It may queue() further Ios on the
+//   same queue; they go out with the next submit() or reap(). After on_complete was called the engine does
+//   not touch the Io again.
+// - The Io, its iovec array and its memory belong to the engine from queue() until on_complete runs. There is
+//   no cancel: who no longer wants to wait leaves queue and memory behind (a lease that ends with I/O in
+//   flight).
 // - No ordering between Ios. A flush covers the writes that had completed before it was queued.
 // - Nothing here allocates once a queue is open.
 //
@@ -39,9 +42,11 @@ class Device;
 enum class IoOp : uint8_t {
   kRead,
   kWrite,
-  kFlush,        // fdatasync; offset and length unused
-  kDiscard,      // a hint to drop the range; content afterwards: zeros on files, whatever the device says on block devices
-  kWriteZeroes,  // reads as zeros afterwards; -EOPNOTSUPP where the device cannot (the caller writes zeros then)
+  kFlush,  // fdatasync; offset and length unused
+  // a hint to drop the range; content afterwards: zeros on files, whatever the device says on block devices
+  kDiscard,
+  // reads as zeros afterwards; -EOPNOTSUPP where the device cannot (the caller writes zeros then)
+  kWriteZeroes,
 };
 inline constexpr unsigned kIoOps = 5;
 const char* to_string(IoOp op);
@@ -70,14 +75,16 @@ class IoQueue {
  public:
   virtual ~IoQueue() = default;
 
-  // Takes the Io. Never blocks, never calls on_complete, never fails: an Io the kernel will not take ends with its error.
+  // Takes the Io. Never blocks, never calls on_complete, never fails: an Io the kernel will not take ends
+  // with its error.
   virtual void queue(Io* io) noexcept = 0;
 
   // Starts all that was queued; one system call where the engine can. May complete Ios.
   virtual void submit() noexcept = 0;
 
-  // Submits what is queued, then waits until at least one Io has completed since the call, wake() was called, or `deadline`
-  // (CLOCK_MONOTONIC nanoseconds, kNoDeadline = never) passed; runs on_complete of all that ended. Returns how many completed.
+  // Submits what is queued, then waits until at least one Io has completed since the call, wake() was called,
+  // or `deadline` (CLOCK_MONOTONIC nanoseconds, kNoDeadline = never) passed; runs on_complete of all that
+  // ended. Returns how many completed.
   // A deadline in the past polls. With nothing in flight and no deadline it waits for wake().
   virtual unsigned reap(nanos_t deadline) noexcept = 0;
 
@@ -97,7 +104,8 @@ class Engine {
   virtual Result<std::unique_ptr<IoQueue>> open_queue(unsigned depth) = 0;
 };
 
-// What a config can ask for; kAuto: uring when the kernel permits it, else threads. `reason` says why, for the log.
+// What a config can ask for; kAuto: uring when the kernel permits it, else threads. `reason` says why, for
+// the log.
 enum class EngineKind { kAuto, kUring, kThreads, kNull };
 struct EngineChoice {
   std::shared_ptr<Engine> engine;

@@ -1,7 +1,8 @@
 // The fault engine: wraps another engine and makes I/O fail, late, short or never end, by rule and seed.
 //
-// For rehearsing a failure and for tests that must repeat one. A rule says which Ios it matches and what happens to them; the
-// first rule that matches an Io acts. `skip` and `times` count the rule's matches over all queues.
+// For rehearsing a failure and for tests that must repeat one. A rule says which Ios it matches and what
+// happens to them; the first rule that matches an Io acts. `skip` and `times` count the rule's matches over
+// all queues.
 //
 // THREAD SAFETY: FaultRules is thread-safe; rules may be added and removed while I/O runs. LOCK ORDER: leaf.
 // OWNERSHIP: shared by the fault engine's queues and whoever edits the rules.
@@ -28,17 +29,18 @@ enum class FaultAction : uint8_t {
 };
 
 struct FaultRule {
-  uint64_t id = 0;            // set by add(); for remove()
-  std::string device;         // path; empty: all devices
-  uint32_t ops = 0x1f;        // bit mask by IoOp
-  uint64_t first_byte = 0;    // an Io matches when it touches [first_byte, last_byte] of the device; a flush always does
+  uint64_t id = 0;      // set by add(); for remove()
+  std::string device;   // path; empty: all devices
+  uint32_t ops = 0x1f;  // bit mask by IoOp
+  // an Io matches when it touches [first_byte, last_byte] of the device; a flush always does
+  uint64_t first_byte = 0;
   uint64_t last_byte = UINT64_MAX;
-  uint64_t skip = 0;          // let this many matches pass first
-  uint64_t times = UINT64_MAX;  // then act on this many
+  uint64_t skip = 0;                        // let this many matches pass first
+  uint64_t times = UINT64_MAX;              // then act on this many
   uint32_t chance_per_million = 1'000'000;  // of each match, drawn from `seed`
   uint64_t seed = 1;
   FaultAction action = FaultAction::kError;
-  int error = 5;              // positive errno
+  int error = 5;  // positive errno
   nanos_t delay_nanos = 0;
   uint64_t torn_bytes = 0;
 };

@@ -54,7 +54,8 @@ struct FaultRules::Impl {
 
   bool has(uint64_t id) const {
     MutexLock lock(mutex);
-    return std::any_of(entries.begin(), entries.end(), [id](const Entry& entry) { return entry.rule.id == id; });
+    return std::any_of(entries.begin(), entries.end(),
+                       [id](const Entry& entry) { return entry.rule.id == id; });
   }
 };
 
@@ -114,7 +115,10 @@ class FaultQueue final : public IoQueue {
       case FaultAction::kError: end(faulted, -faulted->rule.error); break;
       case FaultAction::kDrop: end(faulted, 0); break;
       case FaultAction::kHang: hanging_.push_back(faulted); break;
-      case FaultAction::kDelay: faulted->due = now_nanos() + faulted->rule.delay_nanos; forward(faulted); break;
+      case FaultAction::kDelay:
+        faulted->due = now_nanos() + faulted->rule.delay_nanos;
+        forward(faulted);
+        break;
       case FaultAction::kErrorAfter:
       case FaultAction::kCorrupt: forward(faulted); break;
       case FaultAction::kTorn: tear(faulted); break;
@@ -249,7 +253,8 @@ class FaultQueue final : public IoQueue {
   }
 
   static void corrupt(const Io& io) {
-    if (io.op == IoOp::kRead && io.iov_count > 0) static_cast<uint8_t*>(io.iov[0].iov_base)[io.iov[0].iov_len / 2] ^= 0x40;
+    if (io.op == IoOp::kRead && io.iov_count > 0)
+      static_cast<uint8_t*>(io.iov[0].iov_base)[io.iov[0].iov_len / 2] ^= 0x40;
   }
 
   void end(Faulted* faulted, int result) {
@@ -307,7 +312,9 @@ class FaultQueue final : public IoQueue {
 class FaultEngine final : public Engine {
  public:
   FaultEngine(std::shared_ptr<Engine> inner, std::shared_ptr<FaultRules> rules)
-      : inner_(std::move(inner)), rules_(std::move(rules)), name_(std::string("fault(") + inner_->name() + ")") {}
+      : inner_(std::move(inner)),
+        rules_(std::move(rules)),
+        name_(std::string("fault(") + inner_->name() + ")") {}
   const char* name() const noexcept override { return name_.c_str(); }
   Result<std::unique_ptr<IoQueue>> open_queue(unsigned depth) override {
     auto inner = inner_->open_queue(depth);

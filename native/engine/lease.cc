@@ -18,9 +18,11 @@ EngineLease::~EngineLease() {
   if (queue_ != nullptr) pool_->give_back(queue_);
 }
 
-EnginePool::EnginePool(std::shared_ptr<Engine> engine, unsigned depth) : engine_(std::move(engine)), depth_(depth) {}
+EnginePool::EnginePool(std::shared_ptr<Engine> engine, unsigned depth)
+    : engine_(std::move(engine)), depth_(depth) {}
 
-Result<std::unique_ptr<EnginePool>> EnginePool::create(std::shared_ptr<Engine> engine, unsigned ready, unsigned depth) {
+Result<std::unique_ptr<EnginePool>> EnginePool::create(std::shared_ptr<Engine> engine, unsigned ready,
+                                                       unsigned depth) {
   std::unique_ptr<EnginePool> pool(new EnginePool(std::move(engine), depth));
   {
     MutexLock lock(pool->mutex_);

@@ -1,14 +1,16 @@
 // EnginePool and EngineLease: a queue (with io_uring: a ring) for each thread that is doing I/O right now.
 //
-// A synchronous caller leases a queue for one request and gives it back. Idle queues are kept, last used first, so that a busy
-// worker thread finds the same, cache-warm queue again; threads of libfuse come and go without a queue being tied to one.
+// A synchronous caller leases a queue for one request and gives it back. Idle queues are kept, last used
+// first, so that a busy worker thread finds the same, cache-warm queue again; threads of libfuse come and go
+// without a queue being tied to one.
 //
 //     queue:  idle --lease()--> leased --lease ends--> idle
 //                                  \--ends with I/O in flight--> abandoned (drained by the reaper thread) --> idle
 //
-// THREAD SAFETY: the pool is thread-safe; a lease belongs to one thread. LOCK ORDER: leaf; never held while reaping.
-// OWNERSHIP: the pool owns the queues and outlives every lease. Its destructor waits a bounded time for abandoned I/O, then
-// leaks those queues on purpose: a hung device must not hang the exit.
+// THREAD SAFETY: the pool is thread-safe; a lease belongs to one thread. LOCK ORDER: leaf; never held while
+// reaping.
+// OWNERSHIP: the pool owns the queues and outlives every lease. Its destructor waits a bounded time for
+// abandoned I/O, then leaks those queues on purpose: a hung device must not hang the exit.
 #pragma once
 
 #include <memory>
@@ -39,8 +41,10 @@ class [[nodiscard]] EngineLease {
 
 class EnginePool {
  public:
-  // `ready` queues are opened at once, so that the data path opens none until more threads than that do I/O at the same time.
-  static Result<std::unique_ptr<EnginePool>> create(std::shared_ptr<Engine> engine, unsigned ready, unsigned depth);
+  // `ready` queues are opened at once, so that the data path opens none until more threads than that do I/O
+  // at the same time.
+  static Result<std::unique_ptr<EnginePool>> create(std::shared_ptr<Engine> engine, unsigned ready,
+                                                    unsigned depth);
   ~EnginePool();
 
   // Never fails: when no idle queue is left and no further one can be opened, waits for one.

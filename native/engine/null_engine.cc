@@ -1,4 +1,5 @@
-// The null engine: every Io succeeds and no device is touched; a read leaves its memory as it is. Measures all that is above it.
+// The null engine: every Io succeeds and no device is touched; a read leaves its memory as it is. Measures
+// all that is above it.
 #include <condition_variable>
 
 #include "base/mutex.h"
@@ -28,7 +29,8 @@ class NullQueue final : public IoQueue {
       } else {
         const nanos_t now = now_nanos();
         if (now >= deadline) break;
-        changed_.wait_until(mutex_, std::chrono::steady_clock::now() + std::chrono::nanoseconds(deadline - now));
+        changed_.wait_until(mutex_,
+                            std::chrono::steady_clock::now() + std::chrono::nanoseconds(deadline - now));
       }
     }
     woken_ = false;
@@ -69,7 +71,9 @@ class NullQueue final : public IoQueue {
 class NullEngine final : public Engine {
  public:
   const char* name() const noexcept override { return "null"; }
-  Result<std::unique_ptr<IoQueue>> open_queue(unsigned) override { return std::unique_ptr<IoQueue>(new NullQueue()); }
+  Result<std::unique_ptr<IoQueue>> open_queue(unsigned) override {
+    return std::unique_ptr<IoQueue>(new NullQueue());
+  }
 };
 
 }  // namespace

@@ -32,7 +32,8 @@ Result<EngineChoice> make_engine(EngineKind kind) {
     return EngineChoice{uring.take(), std::string("io_uring of kernel ") + name.release};
   }
   if (kind == EngineKind::kUring) return uring.error();
-  return EngineChoice{make_threads_engine(), "threads, since io_uring is not to be had: " + uring.error().message()};
+  return EngineChoice{make_threads_engine(),
+                      "threads, since io_uring is not to be had: " + uring.error().message()};
 }
 
 }  // namespace dmiofs

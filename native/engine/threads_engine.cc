@@ -1,8 +1,10 @@
-// The threads engine: blocking system calls on a pool of threads, where io_uring is not permitted (most containers).
+// The threads engine: blocking system calls on a pool of threads, where io_uring is not permitted (most
+// containers).
 //
-// The pool starts with kReadyThreads and grows when every thread is busy, so that Ios stuck on a hung device do not starve the others;
-// a thread that found nothing to do for kIdleSeconds ends. The pool's state is shared by its threads: those stuck in a system call when
-// the engine goes are left behind and end when their device lets them.
+// The pool starts with kReadyThreads and grows when every thread is busy, so that Ios stuck on a hung device
+// do not starve the others; a thread that found nothing to do for kIdleSeconds ends. The pool's state is
+// shared by its threads: those stuck in a system call when the engine goes are left behind and end when their
+// device lets them.
 #include <pthread.h>
 #include <signal.h>
 
@@ -120,13 +122,17 @@ void ThreadPool::push(Io* first, Io* last, unsigned count) {
   unsigned missing = 0;
   {
     MutexLock lock(mutex);
-    if (head == nullptr) head = first;
-    else tail->next = first;
+    if (head == nullptr)
+      head = first;
+    else
+      tail->next = first;
     tail = last;
     queued += count;
     if (queued > idle) missing = queued - idle;
-    if (count == 1) work.notify_one();
-    else work.notify_all();
+    if (count == 1)
+      work.notify_one();
+    else
+      work.notify_all();
   }
   if (missing > 0) grow(missing);
 }

@@ -1,4 +1,5 @@
-// Where an Io goes on after a short transfer: the contiguous rest of one vector, or the vectors after it. Without a copy of the array.
+// Where an Io goes on after a short transfer: the contiguous rest of one vector, or the vectors after it.
+// Without a copy of the array.
 #pragma once
 
 #include "engine/engine.h"
@@ -6,7 +7,7 @@
 namespace dmiofs {
 
 struct TransferRest {
-  iovec single = {};             // used when `vectors` is null
+  iovec single = {};  // used when `vectors` is null
   const iovec* vectors = nullptr;
   unsigned vector_count = 0;
 };

@@ -1,4 +1,5 @@
-// The uring engine: a ring a queue; submit and wait are one system call. The only file that includes liburing.h.
+// The uring engine: a ring a queue; submit and wait are one system call. The only file that includes
+// liburing.h.
 #include <cerrno>
 
 #include "engine/engine.h"
@@ -7,7 +8,8 @@
 
 namespace dmiofs {
 Result<std::shared_ptr<Engine>> make_uring_engine() {
-  return Error{ENOSYS, "io_uring", "", "built without liburing: install liburing-dev and run scripts/setup again"};
+  return Error{ENOSYS, "io_uring", "",
+               "built without liburing: install liburing-dev and run scripts/setup again"};
 }
 }  // namespace dmiofs
 
@@ -43,7 +45,8 @@ class UringQueue final : public IoQueue {
     if (err == -EINVAL) err = io_uring_queue_init(depth_ + 1, &ring_, IORING_SETUP_CLAMP);
     if (err < 0) return Error{-err, "io_uring_setup", "", ""};
     ring_open_ = true;
-    if ((ring_.features & IORING_FEAT_EXT_ARG) == 0) return Error{ENOSYS, "io_uring", "", "Linux 5.11 or later is needed"};
+    if ((ring_.features & IORING_FEAT_EXT_ARG) == 0)
+      return Error{ENOSYS, "io_uring", "", "Linux 5.11 or later is needed"};
     arm_wake();
     return ok_status();
   }
@@ -119,14 +122,18 @@ class UringQueue final : public IoQueue {
     switch (io->op) {
       case IoOp::kRead: {
         const TransferRest rest = transfer_rest(*io);
-        if (rest.vectors != nullptr) io_uring_prep_readv(sqe, fd, rest.vectors, rest.vector_count, io->offset + io->done);
-        else io_uring_prep_read(sqe, fd, rest.single.iov_base, rest.single.iov_len, io->offset + io->done);
+        if (rest.vectors != nullptr)
+          io_uring_prep_readv(sqe, fd, rest.vectors, rest.vector_count, io->offset + io->done);
+        else
+          io_uring_prep_read(sqe, fd, rest.single.iov_base, rest.single.iov_len, io->offset + io->done);
         break;
       }
       case IoOp::kWrite: {
         const TransferRest rest = transfer_rest(*io);
-        if (rest.vectors != nullptr) io_uring_prep_writev(sqe, fd, rest.vectors, rest.vector_count, io->offset + io->done);
-        else io_uring_prep_write(sqe, fd, rest.single.iov_base, rest.single.iov_len, io->offset + io->done);
+        if (rest.vectors != nullptr)
+          io_uring_prep_writev(sqe, fd, rest.vectors, rest.vector_count, io->offset + io->done);
+        else
+          io_uring_prep_write(sqe, fd, rest.single.iov_base, rest.single.iov_len, io->offset + io->done);
         break;
       }
       case IoOp::kFlush: io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC); break;

@@ -1,7 +1,8 @@
 // MountContext: what one mount shows, shared by the module's operations and the addon.
 //
 // STATES: attached --factory took it up--> serving --destroy--> ended. After `ended` no operation runs on it.
-// THREAD SAFETY: `sets` is constant after attach, but for each file's attributes, which have a lock of their own; counters are atomics.
+// THREAD SAFETY: `sets` is constant after attach, but for each file's attributes, which have a lock of their
+// own; counters are atomics.
 // OWNERSHIP: shared_ptr by the registry (by id) and by the module instance.
 #pragma once
 
@@ -64,7 +65,8 @@ unsigned attach_mount(std::shared_ptr<MountContext> context);
 std::shared_ptr<MountContext> find_mount(unsigned id);
 void detach_mount(unsigned id);
 
-// dlopen()s libfuse at `path` with RTLD_GLOBAL and registers the module "dmiofs" (operations.cc) in it. Once in a process.
+// dlopen()s libfuse at `path` with RTLD_GLOBAL and registers the module "dmiofs" (operations.cc) in it. Once
+// in a process.
 Status load_fuse(const std::string& path);
 
 }  // namespace dmiofs

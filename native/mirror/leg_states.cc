@@ -35,11 +35,15 @@ void MirrorSet::Impl::recompute_view() {
   LegView next;
   for (unsigned index = 0; index < legs.size(); index++) {
     if (legs[index]->state == LegState::kInSync) next.in_sync |= error_bit(index);
-    if (legs[index]->state == LegState::kInSync || legs[index]->state == LegState::kRebuilding) next.active |= error_bit(index);
+    if (legs[index]->state == LegState::kInSync || legs[index]->state == LegState::kRebuilding)
+      next.active |= error_bit(index);
   }
-  // The source stays while something is being copied from it, so that two reads of one sync region never differ.
-  const bool keep = regions->in_sync_count() != regions->count() && (next.in_sync & error_bit(view.source)) != 0;
-  next.source = keep ? view.source : static_cast<unsigned>(next.in_sync == 0 ? 0 : std::countr_zero(next.in_sync));
+  // The source stays while something is being copied from it, so that two reads of one sync region never
+  // differ.
+  const bool keep =
+      regions->in_sync_count() != regions->count() && (next.in_sync & error_bit(view.source)) != 0;
+  next.source =
+      keep ? view.source : static_cast<unsigned>(next.in_sync == 0 ? 0 : std::countr_zero(next.in_sync));
   next.state_generation = view.state_generation + 1;
   view = next;
 }
@@ -61,7 +65,8 @@ SetRecord MirrorSet::Impl::build_record() {
   return record;
 }
 
-void MirrorSet::Impl::note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset) {
+void MirrorSet::Impl::note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result,
+                                  uint64_t offset) {
   for (unsigned index = 0; index < legs.size(); index++) {
     if ((bits & error_bit(index)) == 0) continue;
     Leg& leg = *legs[index];
@@ -73,8 +78,10 @@ void MirrorSet::Impl::note_errors(ErrorBits bits, LegErrorKind kind, const DmIoR
   }
 }
 
-// Takes these legs out, but never the last in-sync one. False: one of them is that last one, and none was taken out.
-bool MirrorSet::Impl::fail_legs(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset) {
+// Takes these legs out, but never the last in-sync one. False: one of them is that last one, and none was
+// taken out.
+bool MirrorSet::Impl::fail_legs(ErrorBits bits, LegErrorKind kind, const DmIoResult& result,
+                                uint64_t offset) {
   ErrorBits left = 0;
   {
     MutexLock lock(state_mutex);
@@ -92,8 +99,9 @@ bool MirrorSet::Impl::fail_legs(ErrorBits bits, LegErrorKind kind, const DmIoRes
   for (unsigned index = 0; index < legs.size(); index++) {
     if ((left & error_bit(index)) == 0) continue;
     const int err = -result.errnos[index];
-    log_line(LogLevel::kError, "set " + name + ": leg " + std::to_string(index) + " (" + legs[index]->device + ") failed: " +
-                                   errno_name(err) + " at sector " + std::to_string(sectors_of(offset)));
+    log_line(LogLevel::kError, "set " + name + ": leg " + std::to_string(index) + " (" + legs[index]->device +
+                                   ") failed: " + errno_name(err) + " at sector " +
+                                   std::to_string(sectors_of(offset)));
     tell(SetEventKind::kLegFailed, static_cast<int>(index), err, sectors_of(offset));
   }
   return true;
@@ -107,14 +115,15 @@ int MirrorSet::Impl::note_log_failure(int err) {
     log_failed = true;
   }
   if (first) {
-    log_line(LogLevel::kError, "set " + name + ": the dirty region log cannot be written: " + errno_name(-err) +
-                                   ": writes that need it fail, reads go on");
+    log_line(LogLevel::kError, "set " + name + ": the dirty region log cannot be written: " +
+                                   errno_name(-err) + ": writes that need it fail, reads go on");
     tell(SetEventKind::kLogFailed, -1, -err);
   }
   return -EIO;
 }
 
-// Makes everything up to `generation` durable: who is out, before anyone is told that a write without them is done.
+// Makes everything up to `generation` durable: who is out, before anyone is told that a write without them is
+// done.
 int MirrorSet::Impl::persist(uint64_t generation) {
   if (durable_generation.load(std::memory_order_acquire) >= generation) return 0;
   MutexLock ordered(persist_mutex);
@@ -134,22 +143,26 @@ int MirrorSet::Impl::persist(uint64_t generation) {
 }
 
 // After an I/O to all active legs: decides what its errors mean. 0: the caller may be told that it is done.
-int MirrorSet::Impl::settle_write(const LegView& seen, BufferRef& buffer, DmIoResult* result, LegErrorKind kind, uint64_t offset,
-                                  uint64_t length) {
+int MirrorSet::Impl::settle_write(const LegView& seen, BufferRef& buffer, DmIoResult* result,
+                                  LegErrorKind kind, uint64_t offset, uint64_t length) {
   uint64_t needed = seen.state_generation;
   if (result->error_bits != 0) {
-    // When no in-sync leg has answered yet, the last one is waited for, however long: a write that may still land must not be overtaken.
+    // When no in-sync leg has answered yet, the last one is waited for, however long: a write that may still
+    // land must not be overtaken.
     for (unsigned index = 0; (seen.in_sync & ~result->error_bits) == 0 && index < legs.size(); index++) {
       if ((result->late_bits & seen.in_sync & error_bit(index)) == 0) continue;
       result->errnos[index] = dm_io.wait_late(buffer, index);
       result->late_bits &= ~error_bit(index);
       if (result->errnos[index] == 0) result->error_bits &= ~error_bit(index);
     }
-    // Legs that were failed by someone else meanwhile count for nothing: `good` is judged against who is in-sync now.
+    // Legs that were failed by someone else meanwhile count for nothing: `good` is judged against who is
+    // in-sync now.
     bool acknowledged = (current_view().in_sync & seen.in_sync & ~result->error_bits) != 0;
-    if (acknowledged && result->error_bits != 0) acknowledged = fail_legs(result->error_bits, kind, *result, offset);
+    if (acknowledged && result->error_bits != 0)
+      acknowledged = fail_legs(result->error_bits, kind, *result, offset);
     if (!acknowledged) {
-      // No in-sync leg has it: nobody missed an acknowledged write, so nobody leaves; but legs may differ here now.
+      // No in-sync leg has it: nobody missed an acknowledged write, so nobody leaves; but legs may differ
+      // here now.
       const ErrorBits others = result->error_bits & ~seen.in_sync;
       bool told = false;
       {
@@ -159,7 +172,8 @@ int MirrorSet::Impl::settle_write(const LegView& seen, BufferRef& buffer, DmIoRe
       }
       if (others != 0) fail_legs(others, kind, *result, offset);
       if (length > 0 && std::popcount(current_view().active) > 1) {
-        for (uint64_t at = regions->of(offset); at <= regions->of(offset + length - 1); at++) regions->set_in_sync(at, false);
+        for (uint64_t at = regions->of(offset); at <= regions->of(offset + length - 1); at++)
+          regions->set_in_sync(at, false);
         tell(SetEventKind::kSyncNeeded);
       }
       if (!told) tell(SetEventKind::kSetFailed, -1, EIO, sectors_of(offset));

@@ -44,14 +44,10 @@ Status LogGeometry::check() const {
 
 const char* to_string(LogHeaderState state) {
   switch (state) {
-    case LogHeaderState::kValid:
-      return "valid";
-    case LogHeaderState::kBlank:
-      return "blank";
-    case LogHeaderState::kNotALog:
-      return "not a log";
-    case LogHeaderState::kUnknownVersion:
-      return "unknown version";
+    case LogHeaderState::kValid: return "valid";
+    case LogHeaderState::kBlank: return "blank";
+    case LogHeaderState::kNotALog: return "not a log";
+    case LogHeaderState::kUnknownVersion: return "unknown version";
   }
   return "?";
 }
@@ -94,18 +90,12 @@ uint64_t resume_log_image(std::span<uint8_t> image, uint64_t sync_regions, bool 
 
 const char* to_string(SlotState state) {
   switch (state) {
-    case SlotState::kOk:
-      return "ok";
-    case SlotState::kBlank:
-      return "blank";
-    case SlotState::kNotARecord:
-      return "not a record";
-    case SlotState::kBadChecksum:
-      return "checksum wrong";
-    case SlotState::kNewerVersion:
-      return "written by a newer dmiofs";
-    case SlotState::kInvalid:
-      return "content impossible";
+    case SlotState::kOk: return "ok";
+    case SlotState::kBlank: return "blank";
+    case SlotState::kNotARecord: return "not a record";
+    case SlotState::kBadChecksum: return "checksum wrong";
+    case SlotState::kNewerVersion: return "written by a newer dmiofs";
+    case SlotState::kInvalid: return "content impossible";
   }
   return "?";
 }
@@ -122,18 +112,10 @@ ParsedSlot parse_slot(std::span<const uint8_t> bytes, unsigned slot, uint64_t of
       parsed.state = SlotState::kOk;
       parsed.record = std::move(record);
       break;
-    case RecordDecode::kNotARecord:
-      parsed.state = SlotState::kNotARecord;
-      break;
-    case RecordDecode::kBadChecksum:
-      parsed.state = SlotState::kBadChecksum;
-      break;
-    case RecordDecode::kNewerVersion:
-      parsed.state = SlotState::kNewerVersion;
-      break;
-    case RecordDecode::kInvalid:
-      parsed.state = SlotState::kInvalid;
-      break;
+    case RecordDecode::kNotARecord: parsed.state = SlotState::kNotARecord; break;
+    case RecordDecode::kBadChecksum: parsed.state = SlotState::kBadChecksum; break;
+    case RecordDecode::kNewerVersion: parsed.state = SlotState::kNewerVersion; break;
+    case RecordDecode::kInvalid: parsed.state = SlotState::kInvalid; break;
   }
   return parsed;
 }

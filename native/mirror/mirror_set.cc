@@ -32,8 +32,9 @@ Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptio
     if (leg.bdev != nullptr) impl->block = std::max(impl->block, leg.bdev->info().logical_block_size);
   }
   if (!is_aligned(impl->size, impl->block)) {
-    return Error{EINVAL, "open set", options.name,
-                 "its size is not a multiple of " + std::to_string(impl->block) + " bytes, a leg's logical block"};
+    return Error{
+        EINVAL, "open set", options.name,
+        "its size is not a multiple of " + std::to_string(impl->block) + " bytes, a leg's logical block"};
   }
   auto regions = SyncRegions::create(impl->size, bytes_of(options.sync_region_sectors), impl->log.get());
   if (!regions.ok()) return regions.error();
@@ -62,7 +63,8 @@ Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptio
     impl->view.state_generation = impl->record.generation;
     impl->recompute_view();
     for (auto& leg : impl->legs) {
-      if (leg->state != LegState::kInSync && leg->left_generation == 0) leg->left_generation = impl->view.state_generation;
+      if (leg->state != LegState::kInSync && leg->left_generation == 0)
+        leg->left_generation = impl->view.state_generation;
     }
     if (impl->view.in_sync == 0) {
       return Error{ENXIO, "open set", options.name, "no in-sync leg can be opened"};
@@ -70,9 +72,11 @@ Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptio
   }
   std::shared_ptr<MirrorSet> set(new MirrorSet(std::move(impl)));
   Impl& self = *set->impl_;
-  // "In use" is on stable storage before the first write: a start that finds it knows that the stop was unclean.
+  // "In use" is on stable storage before the first write: a start that finds it knows that the stop was
+  // unclean.
   if (!self.read_only) {
-    if (const int err = self.persist(self.current_view().state_generation); err != 0 && self.record_store != nullptr) {
+    if (const int err = self.persist(self.current_view().state_generation);
+        err != 0 && self.record_store != nullptr) {
       return Error{-err, "write the record of set", self.name, "its log cannot be written"};
     }
     self.cleaner = std::thread([&self] { self.clean_idle(); });
@@ -86,7 +90,9 @@ uint32_t MirrorSet::block_size() const { return impl_->block; }
 namespace {
 
 char health_of(const Leg& leg) {
-  const auto has = [&leg](LegErrorKind kind) { return (leg.error_kinds >> static_cast<unsigned>(kind) & 1) != 0; };
+  const auto has = [&leg](LegErrorKind kind) {
+    return (leg.error_kinds >> static_cast<unsigned>(kind) & 1) != 0;
+  };
   if (has(LegErrorKind::kFlush)) return 'F';
   if (has(LegErrorKind::kWrite)) return 'D';
   if (has(LegErrorKind::kSync)) return 'S';
@@ -121,9 +127,9 @@ SetInfo MirrorSet::snapshot() const {
   info.speed_min = self.record.speed_min;
   info.speed_max = self.record.speed_max;
   info.read_leg = self.view.in_sync == 0 ? -1 : static_cast<int>(self.view.source);
-  info.state = self.view.in_sync == 0                  ? SetState::kFailed
+  info.state = self.view.in_sync == 0                 ? SetState::kFailed
                : self.view.in_sync == self.all_legs() ? SetState::kComplete
-                                                       : SetState::kDegraded;
+                                                      : SetState::kDegraded;
   for (unsigned index = 0; index < self.legs.size(); index++) {
     const Leg& leg = *self.legs[index];
     LegInfo out;
@@ -140,7 +146,9 @@ SetInfo MirrorSet::snapshot() const {
     out.read_bytes = leg.counters.read_bytes;
     out.write_bytes = leg.counters.write_bytes;
     out.repaired_reads = leg.counters.repaired_reads;
-    const auto has = [&leg](LegErrorKind kind) { return (leg.error_kinds >> static_cast<unsigned>(kind) & 1) != 0; };
+    const auto has = [&leg](LegErrorKind kind) {
+      return (leg.error_kinds >> static_cast<unsigned>(kind) & 1) != 0;
+    };
     if (has(LegErrorKind::kRead)) info.read_bits |= error_bit(index);
     if (has(LegErrorKind::kWrite) || has(LegErrorKind::kSync)) info.write_bits |= error_bit(index);
     if (has(LegErrorKind::kFlush)) info.flush_bits |= error_bit(index);

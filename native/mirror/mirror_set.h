@@ -1,19 +1,26 @@
-// MirrorSet: legs shown as one array of bytes. Writes go to every leg at once, a read comes from one; a leg that fails is out.
+// MirrorSet: legs shown as one array of bytes. Writes go to every leg at once, a read comes from one; a leg
+// that fails is out.
 //
 //     set:  created --start()--> running --stop()--> stopped
 //     set state: complete (every leg in-sync) | degraded | failed (no in-sync leg is left)
 //
 // What it promises (docs/mirror.md has the table)
-// - A write is acknowledged when every in-sync leg has it, or each leg that has not is failed and recorded so on stable storage first.
-// - Overlapping writes are serialised by the range lock, and a read never runs beside a write to the same bytes: legs end equal, reads are
-//   linearizable.
-// - A leg that left is not read or written until it is re-added or replaced and rebuilt. The last in-sync leg is never failed by an error: it goes to
-//   the caller as -EIO. When one write fails on every in-sync leg none is failed: the write was not acknowledged, its sync regions become not in sync.
-// - A sync region that is not in sync is read from the source leg only; if that fails, from another in-sync leg, which becomes the source.
+// - A write is acknowledged when every in-sync leg has it, or each leg that has not is failed and recorded so
+//   on stable storage first.
+// - Overlapping writes are serialised by the range lock, and a read never runs beside a write to the same
+//   bytes: legs end equal, reads are linearizable.
+// - A leg that left is not read or written until it is re-added or replaced and rebuilt. The last in-sync leg
+//   is never failed by an error: it goes to the caller as -EIO. When one write fails on every in-sync leg
+//   none is failed: the write was not acknowledged, its sync regions become not in sync.
+// - A sync region that is not in sync is read from the source leg only; if that fails, from another in-sync
+//   leg, which becomes the source.
 //
-// THREAD SAFETY: read, write, flush, zero, snapshot: any thread at any time while running. Control calls: any thread.
-// LOCK ORDER: range lock -> state_mutex_ -> SyncRegions -> log/record; never a mutex over I/O (the range lock is not a mutex and is held over I/O).
-// OWNERSHIP: shared_ptr by the mount and by JavaScript; holds its devices, log and record; the DmIo outlives it.
+// THREAD SAFETY: read, write, flush, zero, snapshot: any thread at any time while running. Control calls: any
+// thread.
+// LOCK ORDER: range lock -> state_mutex_ -> SyncRegions -> log/record; never a mutex over I/O (the range lock
+// is not a mutex and is held over I/O).
+// OWNERSHIP: shared_ptr by the mount and by JavaScript; holds its devices, log and record; the DmIo outlives
+// it.
 #pragma once
 
 #include <sys/types.h>
@@ -38,20 +45,27 @@ const char* to_string(SyncAction action);
 
 // Something a monitor tells (CONTRACT section 3, `monitor`).
 enum class SetEventKind : uint8_t {
-  kLegFailed, kDegradedAtStart, kResyncStarted, kResyncFinished, kSetFailed, kMismatch, kLogFailed, kSyncNeeded
+  kLegFailed,
+  kDegradedAtStart,
+  kResyncStarted,
+  kResyncFinished,
+  kSetFailed,
+  kMismatch,
+  kLogFailed,
+  kSyncNeeded
 };
 struct SetEvent {
   SetEventKind kind;
-  int leg = -1;        // -1: the set
-  int err = 0;         // positive errno, 0: none
+  int leg = -1;  // -1: the set
+  int err = 0;   // positive errno, 0: none
   sector_t sector = 0;
 };
 // Called on the thread where it happened, no lock held; must not block (the addon queues it for JavaScript).
 using SetEventFn = std::function<void(const SetEvent&)>;
 
 struct LegOptions {
-  std::string device;              // path, for people
-  std::shared_ptr<Device> bdev;    // null: missing
+  std::string device;            // path, for people
+  std::shared_ptr<Device> bdev;  // null: missing
   sector_t sector = 0;
   LegState state = LegState::kInSync;  // to start with: what the record says, or without one in-sync
   LegErrors errors;                    // from the record
@@ -73,9 +87,9 @@ struct MirrorSetOptions {
   // Both null: nothing is kept over a restart (mirror/set_start.h decides what a set with a log starts with).
   std::shared_ptr<DirtyLog> log;
   std::shared_ptr<SetRecordStore> record_store;
-  SetRecord record;                       // what is durable now; legs are as in `legs`
-  std::vector<uint64_t> dirty_at_start;   // sync regions that the log says are dirty
-  bool sync_dirty_at_start = false;       // after an unclean stop: those are not in sync
+  SetRecord record;                           // what is durable now; legs are as in `legs`
+  std::vector<uint64_t> dirty_at_start;       // sync regions that the log says are dirty
+  bool sync_dirty_at_start = false;           // after an unclean stop: those are not in sync
   nanos_t clean_after = 5 * kNanosPerSecond;  // a sync region is cleaned when it was idle for this long
 };
 
@@ -105,7 +119,8 @@ class MirrorSet {
   uint64_t size_bytes() const;
   uint32_t block_size() const;
 
-  // ---- data plane: bytes, any alignment, within the set: 0 <= offset, offset + size <= size_bytes(). 0 or -errno, never partial. ----
+  // ---- data plane: bytes, any alignment, within the set: 0 <= offset, offset + size <= size_bytes(). 0 or
+  // -errno, never partial. ----
   int read(void* data, size_t size, uint64_t offset);
   int write(const void* data, size_t size, uint64_t offset);
   int flush();
@@ -114,22 +129,25 @@ class MirrorSet {
 
   // ---- control plane ----
   SetInfo snapshot() const;
-  int fail_leg(unsigned leg);                 // -EINVAL no such leg, -EBUSY the last in-sync one
-  int clear_errors(int leg);                  // -1: all
+  int fail_leg(unsigned leg);  // -EINVAL no such leg, -EBUSY the last in-sync one
+  int clear_errors(int leg);   // -1: all
 
-  // A failed or missing leg comes back as rebuilding: `bdev` is its device, opened again, or null for the one it has. Every sync region that is
-  // dirty becomes not in sync; `full`: every one (another device). 0 once that is on stable storage; -EINVAL no such leg, -EEXIST it is in-sync
-  // or rebuilding, -ENODEV no device, -EIO the log or the record cannot be written.
+  // A failed or missing leg comes back as rebuilding: `bdev` is its device, opened again, or null for the one
+  // it has. Every sync region that is dirty becomes not in sync; `full`: every one (another device). 0 once
+  // that is on stable storage; -EINVAL no such leg, -EEXIST it is in-sync or rebuilding, -ENODEV no device,
+  // -EIO the log or the record cannot be written.
   int begin_rebuild(unsigned leg, std::shared_ptr<Device> bdev, bool full);
   int64_t next_not_in_sync(uint64_t from) const;
-  // Copies one sync region from the source leg to all others that are in use. 0: it is in sync now; 1: it was already; -errno: it is still not.
+  // Copies one sync region from the source leg to all others that are in use. 0: it is in sync now; 1: it was
+  // already; -errno: it is still not.
   int recover_sync_region(uint64_t sync_region);
   bool recovery_possible() const;  // something to copy from and to
   bool rebuilding() const;         // a leg is
   uint64_t activity() const;       // counts reads and writes of users
   int set_sync_limits(bool paused, uint64_t speed_min, uint64_t speed_max);  // kept in the record
 
-  void stop();                                // waits for I/O under way (late I/O excepted), flushes the legs; later I/O gets -ESHUTDOWN
+  // waits for I/O under way (late I/O excepted), flushes the legs; later I/O gets -ESHUTDOWN
+  void stop();
 
   MirrorSet(const MirrorSet&) = delete;
   MirrorSet& operator=(const MirrorSet&) = delete;

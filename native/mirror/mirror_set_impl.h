@@ -1,7 +1,8 @@
-// The inside of MirrorSet, shared by its parts: write_path.cc, read_path.cc, zero_path.cc, leg_states.cc, recovery.cc, mirror_set.cc.
+// The inside of MirrorSet, shared by its parts: write_path.cc, read_path.cc, zero_path.cc, leg_states.cc,
+// recovery.cc, mirror_set.cc.
 //
-// LOCK ORDER: range_lock -> persist_mutex -> state_mutex -> SyncRegions -> log. No mutex is held over I/O but persist_mutex, which
-// orders stores of the record and which no data path takes unless a leg has just left.
+// LOCK ORDER: range_lock -> persist_mutex -> state_mutex -> SyncRegions -> log. No mutex is held over I/O but
+// persist_mutex, which orders stores of the record and which no data path takes unless a leg has just left.
 #pragma once
 
 #include <atomic>
@@ -96,8 +97,10 @@ struct MirrorSet::Impl {
   // leg_states.cc
   void recompute_view() REQUIRES(state_mutex);
   SetRecord build_record() REQUIRES(state_mutex);
-  void note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset) REQUIRES(state_mutex);
-  int settle_write(const LegView& seen, BufferRef& buffer, DmIoResult* result, LegErrorKind kind, uint64_t offset, uint64_t length);
+  void note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset)
+      REQUIRES(state_mutex);
+  int settle_write(const LegView& seen, BufferRef& buffer, DmIoResult* result, LegErrorKind kind,
+                   uint64_t offset, uint64_t length);
   bool fail_legs(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset);
   int persist(uint64_t generation);
   int note_log_failure(int err);
@@ -110,7 +113,8 @@ struct MirrorSet::Impl {
   int zero_piece(uint64_t offset, uint64_t length, bool discard);
 
   // read_path.cc
-  int read_aligned(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset, unsigned* failed_leg);
+  int read_aligned(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
+                   unsigned* failed_leg);
   int choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried);
   void repair_read(unsigned leg, uint64_t offset, size_t length);
 

@@ -9,8 +9,10 @@ RangeLock::Guard::Guard(RangeLock& lock, uint64_t first, uint64_t last, Mode mod
     if (entry->conflicts(*this)) blockers_++;
   }
   before_ = lock_.last_;
-  if (before_ != nullptr) before_->after_ = this;
-  else lock_.first_ = this;
+  if (before_ != nullptr)
+    before_->after_ = this;
+  else
+    lock_.first_ = this;
   lock_.last_ = this;
   while (blockers_ > 0) granted_.wait(lock_.mutex_);
 }
@@ -20,10 +22,14 @@ RangeLock::Guard::~Guard() {
   for (Guard* entry = after_; entry != nullptr; entry = entry->after_) {
     if (conflicts(*entry) && --entry->blockers_ == 0) entry->granted_.notify_one();
   }
-  if (before_ != nullptr) before_->after_ = after_;
-  else lock_.first_ = after_;
-  if (after_ != nullptr) after_->before_ = before_;
-  else lock_.last_ = before_;
+  if (before_ != nullptr)
+    before_->after_ = after_;
+  else
+    lock_.first_ = after_;
+  if (after_ != nullptr)
+    after_->before_ = before_;
+  else
+    lock_.last_ = before_;
 }
 
 }  // namespace dmiofs

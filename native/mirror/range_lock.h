@@ -1,10 +1,13 @@
-// RangeLock: a reader/writer lock of byte ranges. What keeps legs equal: overlapping writes go one after the other, to all legs.
+// RangeLock: a reader/writer lock of byte ranges. What keeps legs equal: overlapping writes go one after the
+// other, to all legs.
 //
 // Shared: reads, the copy of a sync region. Exclusive: writes, zeroing, the rewrite of a failed read.
-// Fair: an entry waits for each overlapping one that came before it and conflicts with it, granted or not, so that neither side starves.
+// Fair: an entry waits for each overlapping one that came before it and conflicts with it, granted or not, so
+// that neither side starves.
 //
-// THREAD SAFETY: thread-safe. LOCK ORDER: the range lock comes before every mutex; a thread holds one range at a time. It is held over I/O; its
-// own mutex is not. OWNERSHIP: entries live on the stack of who holds the range; nothing is allocated.
+// THREAD SAFETY: thread-safe. LOCK ORDER: the range lock comes before every mutex; a thread holds one range
+// at a time. It is held over I/O; its own mutex is not. OWNERSHIP: entries live on the stack of who holds the
+// range; nothing is allocated.
 #pragma once
 
 #include <cstdint>

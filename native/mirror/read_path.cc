@@ -1,4 +1,5 @@
-// The life of a read: choose one leg, read, on an error another one; afterwards rewrite on the first what it could not give.
+// The life of a read: choose one leg, read, on an error another one; afterwards rewrite on the first what it
+// could not give.
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -11,7 +12,8 @@ namespace dmiofs {
 namespace {
 
 constexpr unsigned kNoLeg = UINT32_MAX;
-constexpr uint64_t kProbeEvery = 64;  // reads; `fastest` then tries another leg, so that one that has become fast is found
+// reads; `fastest` then tries another leg, so that one that has become fast is found
+constexpr uint64_t kProbeEvery = 64;
 
 }  // namespace
 
@@ -30,7 +32,8 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset) {
     {
       BufferRef buffer = self.dm_io.acquire(end - start);
       RangeLock::Guard range(self.range_lock, start, end, RangeLock::Mode::kShared);
-      if (const int err = self.read_aligned(&buffer, 0, end - start, start, &failed_leg); err != 0) return err;
+      if (const int err = self.read_aligned(&buffer, 0, end - start, start, &failed_leg); err != 0)
+        return err;
       std::memcpy(at, buffer.data() + (offset - start), piece);
     }
     if (failed_leg != kNoLeg && !self.read_only) self.repair_read(failed_leg, start, end - start);
@@ -44,7 +47,8 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset) {
 // The leg that the next try goes to; -1: none is left.
 int MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried) {
   bool in_sync = true;
-  for (uint64_t at = regions->of(offset); at <= regions->of(offset + length - 1); at++) in_sync = in_sync && regions->in_sync(at);
+  for (uint64_t at = regions->of(offset); at <= regions->of(offset + length - 1); at++)
+    in_sync = in_sync && regions->in_sync(at);
   if (!in_sync && (seen.in_sync & ~tried & error_bit(seen.source)) != 0) return static_cast<int>(seen.source);
   // Every in-sync leg holds what was acknowledged; a rebuilding one only where it was copied.
   const ErrorBits candidates = (in_sync ? seen.active : seen.in_sync) & ~tried;
@@ -55,7 +59,8 @@ int MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_t len
   switch (read_policy) {
     case ReadPolicy::kPrimary: return std::countr_zero(preferred);
     case ReadPolicy::kRoundRobin: {
-      uint64_t skip = round_robin.fetch_add(1, std::memory_order_relaxed) % static_cast<unsigned>(std::popcount(candidates));
+      uint64_t skip = round_robin.fetch_add(1, std::memory_order_relaxed) %
+                      static_cast<unsigned>(std::popcount(candidates));
       ErrorBits left = candidates;
       while (skip-- > 0) left &= left - 1;
       return std::countr_zero(left);
@@ -71,7 +76,9 @@ int MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_t len
       }
       for (; left != 0; left &= left - 1) {
         const int index = std::countr_zero(left);
-        if (legs[static_cast<size_t>(index)]->counters.latency < legs[static_cast<size_t>(best)]->counters.latency) best = index;
+        if (legs[static_cast<size_t>(index)]->counters.latency <
+            legs[static_cast<size_t>(best)]->counters.latency)
+          best = index;
       }
       return best;
     }
@@ -79,9 +86,11 @@ int MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_t len
   return lowest;
 }
 
-// Reads whole blocks into the buffer from one leg, with failover; the range is locked. `*failed_leg`: the first leg that had an error and is still
-// in use, if any. A buffer whose I/O is late is replaced: what it held is lost.
-int MirrorSet::Impl::read_aligned(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset, unsigned* failed_leg) {
+// Reads whole blocks into the buffer from one leg, with failover; the range is locked. `*failed_leg`: the
+// first leg that had an error and is still in use, if any. A buffer whose I/O is late is replaced: what it
+// held is lost.
+int MirrorSet::Impl::read_aligned(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
+                                  unsigned* failed_leg) {
   ErrorBits tried = 0;
   for (;;) {
     const LegView seen = current_view();
@@ -99,7 +108,8 @@ int MirrorSet::Impl::read_aligned(BufferRef* buffer, size_t buffer_offset, size_
     tried |= error_bit(index);
     DmIoResult result;
     const nanos_t started = now_nanos();
-    dm_io.run(*buffer, IoOp::kRead, where, ~error_bit(index), offset, length, buffer_offset, deadline(), &result);
+    dm_io.run(*buffer, IoOp::kRead, where, ~error_bit(index), offset, length, buffer_offset, deadline(),
+              &result);
     LegCounters& counters = legs[index]->counters;
     counters.reads.fetch_add(1, std::memory_order_relaxed);
     counters.read_bytes.fetch_add(length, std::memory_order_relaxed);
@@ -131,8 +141,9 @@ void MirrorSet::Impl::repair_read(unsigned leg, uint64_t offset, size_t length) 
     const LegView seen = current_view();
     const ErrorBits others = seen.in_sync & ~error_bit(leg);
     if ((seen.active & error_bit(leg)) == 0 || others == 0) return;
-    const auto good = static_cast<unsigned>(
-        (others & error_bit(seen.source)) != 0 ? seen.source : static_cast<unsigned>(std::countr_zero(others)));
+    const auto good = static_cast<unsigned>((others & error_bit(seen.source)) != 0
+                                                ? seen.source
+                                                : static_cast<unsigned>(std::countr_zero(others)));
     BufferRef data = dm_io.acquire(length);
     BufferRef back = dm_io.acquire(length);
     DmIoResult step;
@@ -142,18 +153,20 @@ void MirrorSet::Impl::repair_read(unsigned leg, uint64_t offset, size_t length) 
     const uint64_t last = regions->of(offset + length - 1);
     if (regions->start_write(first, last) != 0) return;
     dm_io.run(data, IoOp::kWrite, where, ~error_bit(leg), offset, length, 0, deadline(), &step);
-    if (step.error_bits == 0) dm_io.run(back, IoOp::kRead, where, ~error_bit(leg), offset, length, 0, deadline(), &step);
+    if (step.error_bits == 0)
+      dm_io.run(back, IoOp::kRead, where, ~error_bit(leg), offset, length, 0, deadline(), &step);
     regions->end_write(first, last);
     if (step.error_bits == 0 && std::memcmp(data.data(), back.data(), length) == 0) {
       legs[leg]->counters.repaired_reads.fetch_add(1, std::memory_order_relaxed);
       log_line(LogLevel::kWarn, "set " + name + ": rewrote " + std::to_string(length) + " bytes at sector " +
-                                    std::to_string(sectors_of(offset)) + " of leg " + std::to_string(leg) + " from leg " +
-                                    std::to_string(good));
+                                    std::to_string(sectors_of(offset)) + " of leg " + std::to_string(leg) +
+                                    " from leg " + std::to_string(good));
       return;
     }
     if (step.error_bits != 0) result.errnos[leg] = step.errnos[leg];
   }
-  if (fail_legs(error_bit(leg), LegErrorKind::kRead, result, offset)) persist(current_view().state_generation);
+  if (fail_legs(error_bit(leg), LegErrorKind::kRead, result, offset))
+    persist(current_view().state_generation);
 }
 
 }  // namespace dmiofs

@@ -1,4 +1,5 @@
-// Bringing legs in sync: the copy of one sync region, the start and end of a rebuild, the lazy cleaning of the log.
+// Bringing legs in sync: the copy of one sync region, the start and end of a rebuild, the lazy cleaning of
+// the log.
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -39,7 +40,8 @@ int MirrorSet::recover_sync_region(uint64_t sync_region) {
   {
     // Shared: readers go on (they read the source only), writers to this sync region wait.
     const uint64_t first = sync_region * self.regions->bytes();
-    RangeLock::Guard range(self.range_lock, first, std::min(first + self.regions->bytes(), self.size), RangeLock::Mode::kShared);
+    RangeLock::Guard range(self.range_lock, first, std::min(first + self.regions->bytes(), self.size),
+                           RangeLock::Mode::kShared);
     if (self.regions->in_sync(sync_region)) return 1;
     err = self.recover_locked(sync_region);
   }
@@ -61,13 +63,15 @@ int MirrorSet::Impl::recover_locked(uint64_t sync_region) {
   return err;
 }
 
-// Nothing is written that was not read: a source that fails is replaced by another in-sync leg, or the copy ends.
+// Nothing is written that was not read: a source that fails is replaced by another in-sync leg, or the copy
+// ends.
 int MirrorSet::Impl::copy_piece(uint64_t offset, size_t length) {
   BufferRef buffer = dm_io.acquire(length);
   unsigned failed_leg = kNoLeg;
   if (const int err = read_aligned(&buffer, 0, length, offset, &failed_leg); err != 0) return err;
   const LegView seen = current_view();
-  // The leg it was read from is written too: the same bytes, and a sector it could not give is repaired that way.
+  // The leg it was read from is written too: the same bytes, and a sector it could not give is repaired that
+  // way.
   const ErrorBits targets = failed_leg == kNoLeg ? seen.active & ~error_bit(seen.source) : seen.active;
   if (targets == 0) return -ENODEV;
   DmIoResult result;
@@ -156,8 +160,8 @@ int MirrorSet::set_sync_limits(bool paused, uint64_t speed_min, uint64_t speed_m
   return self.persist(generation);
 }
 
-// The set's background thread: dirty sync regions that have been idle become clean, in batches, after a flush of all legs. Never while a leg is out:
-// what is dirty then is what its return must copy.
+// The set's background thread: dirty sync regions that have been idle become clean, in batches, after a flush
+// of all legs. Never while a leg is out: what is dirty then is what its return must copy.
 void MirrorSet::Impl::clean_idle() {
   for (;;) {
     {

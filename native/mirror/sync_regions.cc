@@ -7,7 +7,8 @@
 namespace dmiofs {
 namespace {
 
-// The word: bit 63 dirty, bit 62 cleaning, bits 48..61 writes in flight, bits 0..47 when the last one ended, in milliseconds.
+// The word: bit 63 dirty, bit 62 cleaning, bits 48..61 writes in flight, bits 0..47 when the last one ended,
+// in milliseconds.
 constexpr uint64_t kDirty = uint64_t{1} << 63;
 constexpr uint64_t kCleaning = uint64_t{1} << 62;
 constexpr uint64_t kOneWrite = uint64_t{1} << 48;
@@ -17,13 +18,15 @@ constexpr uint64_t kTime = kOneWrite - 1;
 uint64_t time_word() { return static_cast<uint64_t>(now_nanos() / kNanosPerMilli) & kTime; }
 
 void* map_zeros(size_t size) {
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<SyncRegions>> SyncRegions::create(uint64_t set_bytes, uint64_t sync_region_bytes, DirtyLog* log) {
+Result<std::unique_ptr<SyncRegions>> SyncRegions::create(uint64_t set_bytes, uint64_t sync_region_bytes,
+                                                         DirtyLog* log) {
   std::unique_ptr<SyncRegions> regions(new SyncRegions());
   regions->bytes_ = sync_region_bytes;
   regions->count_ = (set_bytes + sync_region_bytes - 1) / sync_region_bytes;
@@ -43,11 +46,13 @@ SyncRegions::~SyncRegions() {
   if (out_of_sync_ != nullptr) munmap(out_of_sync_, bits_size_);
 }
 
-// Counts a write on a dirty sync region; false when it is clean. A write to one that is being cleaned takes the flag away: it stays dirty.
+// Counts a write on a dirty sync region; false when it is clean. A write to one that is being cleaned takes
+// the flag away: it stays dirty.
 bool SyncRegions::count_write(uint64_t at) noexcept {
   uint64_t word = words_[at].load(std::memory_order_acquire);
   while ((word & kDirty) != 0) {
-    if (words_[at].compare_exchange_weak(word, (word & ~kCleaning) + kOneWrite, std::memory_order_acq_rel)) return true;
+    if (words_[at].compare_exchange_weak(word, (word & ~kCleaning) + kOneWrite, std::memory_order_acq_rel))
+      return true;
   }
   return false;
 }
@@ -81,7 +86,8 @@ void SyncRegions::end_write(uint64_t first, uint64_t last) noexcept {
   const uint64_t time = time_word();
   for (uint64_t at = first; at <= last; at++) {
     uint64_t word = words_[at].load(std::memory_order_relaxed);
-    while (!words_[at].compare_exchange_weak(word, ((word - kOneWrite) & ~kTime) | time, std::memory_order_acq_rel)) {
+    while (!words_[at].compare_exchange_weak(word, ((word - kOneWrite) & ~kTime) | time,
+                                             std::memory_order_acq_rel)) {
     }
   }
 }
@@ -94,9 +100,11 @@ void SyncRegions::set_in_sync(uint64_t sync_region, bool in_sync) noexcept {
   const uint64_t bit = uint64_t{1} << (sync_region % 64);
   std::atomic<uint64_t>& word = out_of_sync_[sync_region / 64];
   if (in_sync) {
-    if ((word.fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0) not_in_sync_.fetch_sub(1, std::memory_order_relaxed);
+    if ((word.fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0)
+      not_in_sync_.fetch_sub(1, std::memory_order_relaxed);
   } else {
-    if ((word.fetch_or(bit, std::memory_order_acq_rel) & bit) == 0) not_in_sync_.fetch_add(1, std::memory_order_relaxed);
+    if ((word.fetch_or(bit, std::memory_order_acq_rel) & bit) == 0)
+      not_in_sync_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 

@@ -5,10 +5,13 @@
 //     dirty        writes are in flight or were since it was last cleaned; its bit in the log is clear
 //     clean        not dirty: a write must make it dirty on stable storage first
 //
-// A word a sync region: dirty flag, cleaning flag, writes in flight, when the last one ended. A write to a dirty sync region touches this word only.
+// A word a sync region: dirty flag, cleaning flag, writes in flight, when the last one ended. A write to a
+// dirty sync region touches this word only.
 //
-// THREAD SAFETY: thread-safe; words are atomics, `mutex_` guards the slow path of marking. LOCK ORDER: below the set's state mutex, above the log's.
-// OWNERSHIP: the words are mapped memory that costs nothing until touched (a set of 8 TiB has 16 million sync regions).
+// THREAD SAFETY: thread-safe; words are atomics, `mutex_` guards the slow path of marking. LOCK ORDER: below
+// the set's state mutex, above the log's.
+// OWNERSHIP: the words are mapped memory that costs nothing until touched (a set of 8 TiB has 16 million sync
+// regions).
 #pragma once
 
 #include <atomic>
@@ -26,14 +29,16 @@ namespace dmiofs {
 class SyncRegions {
  public:
   // `log` may be null. All start in sync and clean.
-  static Result<std::unique_ptr<SyncRegions>> create(uint64_t set_bytes, uint64_t sync_region_bytes, DirtyLog* log);
+  static Result<std::unique_ptr<SyncRegions>> create(uint64_t set_bytes, uint64_t sync_region_bytes,
+                                                     DirtyLog* log);
   ~SyncRegions();
 
   uint64_t count() const { return count_; }
   uint64_t bytes() const { return bytes_; }
   uint64_t of(uint64_t offset) const { return offset / bytes_; }
 
-  // Around a write to sync regions [first, last], under the range lock. start_write returns 0 when all are dirty on stable storage, or -errno of the log.
+  // Around a write to sync regions [first, last], under the range lock. start_write returns 0 when all are
+  // dirty on stable storage, or -errno of the log.
   int start_write(uint64_t first, uint64_t last) noexcept;
   void end_write(uint64_t first, uint64_t last) noexcept;
 
@@ -46,8 +51,9 @@ class SyncRegions {
   void set_dirty_in_memory(uint64_t sync_region) noexcept;  // what the log said at the start
   uint64_t dirty_count() const { return dirty_.load(std::memory_order_relaxed); }
 
-  // Lazy cleaning, by one thread: collects up to `most` sync regions that are in sync, idle since `idle_before`, and flags them; the caller then
-  // flushes all legs and hands them to finish_cleaning, which cleans those that no write has touched meanwhile.
+  // Lazy cleaning, by one thread: collects up to `most` sync regions that are in sync, idle since
+  // `idle_before`, and flags them; the caller then flushes all legs and hands them to finish_cleaning, which
+  // cleans those that no write has touched meanwhile.
   std::vector<uint64_t> start_cleaning(nanos_t idle_before, size_t most);
   int finish_cleaning(const std::vector<uint64_t>& flagged, bool flushed);
 

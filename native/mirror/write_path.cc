@@ -1,4 +1,5 @@
-// The life of a write: lock its range, make its sync regions dirty, one dm-io write to all legs, settle what failed, answer.
+// The life of a write: lock its range, make its sync regions dirty, one dm-io write to all legs, settle what
+// failed, answer.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -25,7 +26,8 @@ int MirrorSet::write(const void* data, size_t size, uint64_t offset) {
   return err;
 }
 
-// The range stays locked over all pieces, so that overlapping large writes cannot interleave differently on two legs.
+// The range stays locked over all pieces, so that overlapping large writes cannot interleave differently on
+// two legs.
 int MirrorSet::Impl::write_locked(const uint8_t* data, uint64_t size_bytes, uint64_t offset) {
   while (size_bytes > 0) {
     const size_t piece = std::min<uint64_t>(size_bytes, dm_io.max_run_bytes() - offset % block);
@@ -42,7 +44,8 @@ int MirrorSet::Impl::write_piece(const uint8_t* data, size_t size_bytes, uint64_
   const uint64_t end = round_up(offset + size_bytes, block);
   BufferRef buffer = dm_io.acquire(end - start);
 
-  // Edges that do not fill a block are read first. No repair of what fails here: the write itself rewrites it.
+  // Edges that do not fill a block are read first. No repair of what fails here: the write itself rewrites
+  // it.
   const bool head = offset != start;
   const bool tail = offset + size_bytes != end;
   if (head || tail) {
@@ -86,7 +89,8 @@ int MirrorSet::Impl::flush_legs(LegErrorKind kind) {
   DmIoResult result;
   dm_io.run(buffer, IoOp::kFlush, where, ~seen.active, 0, 0, 0, deadline(), &result);
   for (unsigned index = 0; index < legs.size(); index++) {
-    if ((seen.active & error_bit(index)) != 0) legs[index]->counters.flushes.fetch_add(1, std::memory_order_relaxed);
+    if ((seen.active & error_bit(index)) != 0)
+      legs[index]->counters.flushes.fetch_add(1, std::memory_order_relaxed);
   }
   return settle_write(seen, buffer, &result, kind, 0, 0);
 }

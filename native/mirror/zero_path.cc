@@ -1,4 +1,5 @@
-// Zeroing and discarding a range: as a write, but that each leg may do it by itself; one that cannot gets zeros written.
+// Zeroing and discarding a range: as a write, but that each leg may do it by itself; one that cannot gets
+// zeros written.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -21,8 +22,8 @@ int MirrorSet::zero(uint64_t offset, uint64_t size, bool discard) {
   // Each piece is locked and marked by itself: a range of terabytes must not hold up everything.
   while (size > 0) {
     const uint64_t piece = std::min(size, kZeroPieceBytes - offset % kZeroPieceBytes);
-    RangeLock::Guard range(self.range_lock, round_down(offset, self.block), round_up(offset + piece, self.block),
-                           RangeLock::Mode::kExclusive);
+    RangeLock::Guard range(self.range_lock, round_down(offset, self.block),
+                           round_up(offset + piece, self.block), RangeLock::Mode::kExclusive);
     self.user_ios.fetch_add(1, std::memory_order_relaxed);
     const uint64_t first = self.regions->of(offset);
     const uint64_t last = self.regions->of(offset + piece - 1);
@@ -56,12 +57,14 @@ int MirrorSet::Impl::zero_piece(uint64_t offset, uint64_t length, bool discard) 
   const LegView seen = current_view();
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;
-  dm_io.run(buffer, discard ? IoOp::kDiscard : IoOp::kWriteZeroes, where, ~seen.active, offset, length, 0, deadline(), &result);
+  dm_io.run(buffer, discard ? IoOp::kDiscard : IoOp::kWriteZeroes, where, ~seen.active, offset, length, 0,
+            deadline(), &result);
 
   ErrorBits unsupported = 0;
   for (unsigned index = 0; index < legs.size(); index++) {
     if ((result.error_bits & error_bit(index)) != 0 && (result.late_bits & error_bit(index)) == 0 &&
-        (result.errnos[index] == -EOPNOTSUPP || result.errnos[index] == -ENODEV || result.errnos[index] == -EINVAL)) {
+        (result.errnos[index] == -EOPNOTSUPP || result.errnos[index] == -ENODEV ||
+         result.errnos[index] == -EINVAL)) {
       unsupported |= error_bit(index);
     }
   }
@@ -75,8 +78,10 @@ int MirrorSet::Impl::zero_piece(uint64_t offset, uint64_t length, bool discard) 
       dm_io.run(zeros, IoOp::kWrite, where, ~unsupported, offset + done, piece, 0, deadline(), &written);
       for (unsigned index = 0; index < legs.size(); index++) {
         if ((written.error_bits & error_bit(index)) == 0) continue;
-        // A leg that hangs is waited for when it is the last good one: its late write must not land on later data.
-        if ((written.late_bits & error_bit(index)) != 0 && (seen.in_sync & ~error_bit(index) & ~result.error_bits) == 0) {
+        // A leg that hangs is waited for when it is the last good one: its late write must not land on later
+        // data.
+        if ((written.late_bits & error_bit(index)) != 0 &&
+            (seen.in_sync & ~error_bit(index) & ~result.error_bits) == 0) {
           written.errnos[index] = dm_io.wait_late(zeros, index);
           if (written.errnos[index] == 0) continue;
         }

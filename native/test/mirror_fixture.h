@@ -45,7 +45,8 @@ struct MirrorFixture {
   std::shared_ptr<MirrorSet> set;
   MirrorSetOptions options;
 
-  explicit MirrorFixture(unsigned legs, std::shared_ptr<Engine> inner = nullptr, uint64_t set_bytes = kSetBytes) {
+  explicit MirrorFixture(unsigned legs, std::shared_ptr<Engine> inner = nullptr,
+                         uint64_t set_bytes = kSetBytes) {
     if (inner == nullptr) inner = make_engine(EngineKind::kAuto).value().engine;
     DmIoOptions io;
     io.max_run_bytes = 128 * 1024;

@@ -22,7 +22,8 @@ void compare_with_model(MirrorFixture& fixture, unsigned steps, uint64_t seed_va
   std::vector<uint8_t> model(size);
   for (unsigned step = 0; step < steps; step++) {
     const uint64_t offset = random.chance(50) ? random.below(size) : random.below(size / 4096) * 4096;
-    const uint64_t length = std::min<uint64_t>(size - offset, random.chance(80) ? 1 + random.below(20000) : random.below(700000));
+    const uint64_t length =
+        std::min<uint64_t>(size - offset, random.chance(80) ? 1 + random.below(20000) : random.below(700000));
     const uint64_t kind = random.below(10);
     if (kind < 5) {
       const auto data = pattern(length, random.next());
@@ -85,7 +86,8 @@ TEST(mirror_set, overlapping_writers_leave_legs_equal) {
       Random random(seed() * 100 + writer);
       for (unsigned i = 0; i < 60; i++) {
         const uint64_t offset = random.below(60 * 1024);
-        const auto data = std::vector<uint8_t>(1 + random.below(5000), static_cast<uint8_t>(writer * 16 + i % 16));
+        const auto data =
+            std::vector<uint8_t>(1 + random.below(5000), static_cast<uint8_t>(writer * 16 + i % 16));
         CHECK_EQ(fixture.set->write(data.data(), data.size(), offset), 0);
       }
     });
@@ -135,7 +137,8 @@ TEST(mirror_set, the_last_leg_is_never_failed) {
 TEST(mirror_set, a_write_that_fails_everywhere_fails_nobody_and_is_resynced) {
   MirrorFixture fixture(3);
   REQUIRE(fixture.start());
-  for (unsigned leg = 0; leg < 3; leg++) fixture.fault(leg, IoOp::kWrite, leg == 2 ? FaultAction::kErrorAfter : FaultAction::kError);
+  for (unsigned leg = 0; leg < 3; leg++)
+    fixture.fault(leg, IoOp::kWrite, leg == 2 ? FaultAction::kErrorAfter : FaultAction::kError);
   const auto data = pattern(4096, 1);
   CHECK_EQ(fixture.set->write(data.data(), data.size(), 0), -EIO);
   fixture.rules->clear();
@@ -246,7 +249,8 @@ TEST(mirror_set, a_replaced_leg_is_copied_whole_while_it_is_written) {
     Random random(seed());
     while (!stop) {
       const auto data = pattern(1 + random.below(9000), random.next());
-      CHECK_EQ(fixture.set->write(data.data(), data.size(), random.below(MirrorFixture::kSetBytes - 9000)), 0);
+      CHECK_EQ(fixture.set->write(data.data(), data.size(), random.below(MirrorFixture::kSetBytes - 9000)),
+               0);
     }
   });
   CHECK(fixture.recover_all());
@@ -309,7 +313,8 @@ TEST(mirror_set, a_write_waits_until_the_failed_leg_is_recorded) {
   store->block(true);
   std::atomic<unsigned> answered{0};
   const auto data = pattern(4096, 1);
-  // The first fails the leg; the second starts when it is out already: neither may be told before that is recorded.
+  // The first fails the leg; the second starts when it is out already: neither may be told before that is
+  // recorded.
   std::thread first([&] {
     CHECK_EQ(fixture.set->write(data.data(), data.size(), 0), 0);
     answered++;
