@@ -38,6 +38,7 @@ struct MountedFile {
   TruncateRule truncate = TruncateRule::kZero;
   CacheMode cache = CacheMode::kAuto;
   bool read_only = false;
+  std::atomic<uint64_t> written_end{0};  // bytes; nothing beyond was written since the last O_TRUNC
 
   mutable Mutex mutex;  // leaf
   FileAttr attr GUARDED_BY(mutex);
@@ -51,6 +52,9 @@ struct MountContext {
   unsigned id = 0;
   std::vector<std::unique_ptr<MountedFile>> files;
   std::unordered_map<std::string, MountedFile*> by_name;
+  uid_t root_uid = 0;  // of the directory
+  gid_t root_gid = 0;
+  timespec started{};
   MountCounters counters;
   std::function<void()> on_end;  // from the session's thread, once, after the last operation returned
   std::atomic<bool> shim{false};
