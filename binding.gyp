@@ -43,6 +43,7 @@
       'sources': ['<!@(node scripts/gyp-sources.mjs native/fusemod native/addon)'],
       'cflags_cc': ['-isystem', '<(napi_include)', '-isystem', '<(fuse_include)'],
       'defines': ['FUSE_USE_VERSION=29', 'NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      'ldflags': ['-Wl,--exclude-libs,liburing.a'],
       'libraries': ['-ldl', '-lpthread'],
     },
     {

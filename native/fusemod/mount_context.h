@@ -59,7 +59,6 @@ struct MountContext {
   std::function<void()> on_end;  // from the session's thread, once, after the last operation returned
   std::atomic<bool> shim{false};
   std::atomic<unsigned> kernel_minor{0};
-  std::atomic<int> connection{-1};
 
   MountedFile* find(const char* path) const;  // "/name"; null: no such file, or the root
 };

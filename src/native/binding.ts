@@ -144,6 +144,10 @@ export interface SetSnapshot {
   readonly logFailed: boolean;
   readonly generation: number;
   readonly lateIos: number;
+  /** Of the sync action, kept in the record; bytes a second, a speedMax of 0 = no limit, both 0 = never set. */
+  readonly paused: boolean;
+  readonly speedMin: number;
+  readonly speedMax: number;
   readonly legs: readonly LegSnapshot[];
 }
 
@@ -169,10 +173,19 @@ export interface SetEvent {
 /** A running mirror set. Opened by {@link NativeBinding.openSet}. */
 export interface NativeSet {
   snapshot(): SetSnapshot;
-  /** Throws EINVAL (no such leg), EBUSY (the last in-sync leg). */
-  failLeg(leg: number): void;
+  /** Rejects with EINVAL (no such leg), EBUSY (the last in-sync leg), EALREADY, EIO (it could not be recorded). */
+  failLeg(leg: number): Promise<void>;
   /** -1: all legs. */
-  clearErrors(leg: number): void;
+  clearErrors(leg: number): Promise<void>;
+  /** A failed or missing leg comes back as rebuilding; a missing one is opened again. `full`: everything is copied, not only what changed. */
+  beginRebuild(leg: number, options: { readonly full: boolean }): Promise<void>;
+  /** -1: none. */
+  nextNotInSync(from: number): number;
+  recoverSyncRegion(syncRegion: number): Promise<'copied' | 'skipped' | 'failed'>;
+  recoveryPossible(): boolean;
+  rebuilding(): boolean;
+  activity(): number;
+  setSyncLimits(limits: { readonly paused: boolean; readonly speedMin: number; readonly speedMax: number }): Promise<void>;
   /** Drains, flushes, closes the devices. Idempotent. */
   stop(): Promise<void>;
 }
@@ -213,8 +226,6 @@ export interface SessionInfo {
   readonly shim: boolean;
   /** The protocol's minor version that the kernel offered, 0 before INIT. */
   readonly kernelMinor: number;
-  /** Minor device number of the mount: its name under /sys/fs/fuse/connections. */
-  readonly connection: number;
 }
 
 export interface NativeBinding {
@@ -251,6 +262,8 @@ export interface NativeBinding {
   fuseSetAttr(id: number, name: string, attr: { mode?: number; uid?: number; gid?: number }): void;
   /** prctl(PR_SET_IO_FLUSHER) and mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) where permitted; says what was not. Before the mount. */
   protectFromReclaim(): readonly string[];
+  /** sd_notify(3): `text` to the service manager's socket $NOTIFY_SOCKET. */
+  notifyService(socket: string, text: string): void;
 }
 
 function locate(): string {

@@ -1,0 +1,113 @@
+// openSet: opens the legs of a mirror set and starts it.
+#include <bit>
+#include <cerrno>
+
+#include "addon/convert.h"
+#include "addon/init.h"
+#include "addon/io_context.h"
+#include "addon/set_events.h"
+#include "addon/set_object.h"
+#include "base/log.h"
+
+namespace dmiofs {
+namespace {
+
+bool read_policy(const std::string& name, ReadPolicy* policy) {
+  if (name == "primary") *policy = ReadPolicy::kPrimary;
+  else if (name == "round-robin") *policy = ReadPolicy::kRoundRobin;
+  else if (name == "fastest") *policy = ReadPolicy::kFastest;
+  else return false;
+  return true;
+}
+
+// A leg that is not there, or does not answer, is missing; one that is there and may not be used is an error.
+bool means_missing(int err) { return err == ENOENT || err == ENXIO || err == ENODEV || err == EIO || err == ENOMEDIUM || err == ENOTDIR; }
+
+Result<LegOptions> open_leg(const std::string& device, sector_t sector, const MirrorSetOptions& set) {
+  LegOptions leg;
+  leg.device = device;
+  leg.sector = sector;
+  DeviceOpen how;
+  how.writable = !set.read_only;
+  how.need_alignment = io_region_alignment(sector, set.count);
+  auto opened = Device::open(device, how);
+  if (!opened.ok()) {
+    if (!means_missing(opened.error().err)) return opened.error();
+    log_line(LogLevel::kWarn, "set " + set.name + ": leg " + std::to_string(set.legs.size()) + " is missing: " + opened.error().message());
+    return leg;
+  }
+  leg.bdev = opened.take();
+  if (leg.bdev->info().size_bytes < bytes_of(sector) + bytes_of(set.count)) {
+    return Error{ENOSPC, "open", device, "its I/O region ends at sector " + std::to_string(sector + set.count) + ", beyond the device's end"};
+  }
+  return leg;
+}
+
+bool parse_set(Napi::Object object, MirrorSetOptions* options, Napi::Array* legs) {
+  std::string policy;
+  uint64_t timeout_ms = 0;
+  if (!get_string(object, "name", &options->name) || !get_uint(object, "count", &options->count) ||
+      !get_string(object, "readPolicy", &policy) || !get_uint(object, "ioTimeoutMs", &timeout_ms) ||
+      !get_bool(object, "readOnly", &options->read_only) || !get_uint(object, "syncRegionSectors", &options->sync_region_sectors)) {
+    return false;
+  }
+  const Napi::Value list = object.Get("legs");
+  if (!read_policy(policy, &options->read_policy) || !list.IsArray() || options->count == 0 || options->count > UINT64_MAX >> 10 ||
+      options->sync_region_sectors == 0 || !std::has_single_bit(options->sync_region_sectors)) {
+    Napi::TypeError::New(object.Env(), "readPolicy, legs, count or syncRegionSectors is wrong").ThrowAsJavaScriptException();
+    return false;
+  }
+  options->io_timeout = static_cast<nanos_t>(timeout_ms) * kNanosPerMilli;
+  *legs = list.As<Napi::Array>();
+  return true;
+}
+
+Napi::Value open_set(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  if (call.Length() < 2 || !call[0].IsObject() || !call[1].IsFunction()) {
+    Napi::TypeError::New(env, "openSet takes options and a function").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto fail = [env](const Error& error) {
+    to_js_error(env, error).ThrowAsJavaScriptException();
+    return env.Undefined();
+  };
+  MirrorSetOptions options;
+  Napi::Array legs;
+  if (!parse_set(call[0].As<Napi::Object>(), &options, &legs)) return env.Undefined();
+  auto context = io_context();
+  if (!context.ok()) return fail(context.error());
+  for (uint32_t i = 0; i < legs.Length(); i++) {
+    const Napi::Value item = legs.Get(i);
+    std::string device;
+    uint64_t sector = 0;
+    if (!item.IsObject() || !get_string(item.As<Napi::Object>(), "device", &device) ||
+        !get_uint(item.As<Napi::Object>(), "sector", &sector)) {
+      if (!env.IsExceptionPending()) Napi::TypeError::New(env, "a leg must be an object").ThrowAsJavaScriptException();
+      return env.Undefined();
+    }
+    auto leg = open_leg(device, sector, options);
+    if (!leg.ok()) return fail(leg.error());
+    options.legs.push_back(leg.take());
+  }
+  options.on_event = make_event_function(env, call[1].As<Napi::Function>());
+  auto made = MirrorSet::create(*context.value()->dm_io, std::move(options));
+  if (!made.ok()) return fail(made.error());
+  Napi::Object object = env.GetInstanceData<Napi::FunctionReference>()->New({});
+  SetObject::Unwrap(object)->attach(made.take());
+  return object;
+}
+
+}  // namespace
+
+uint32_t io_region_alignment(sector_t sector, sector_t count) {
+  const uint64_t bits = bytes_of(sector) | bytes_of(count) | kMaxLogicalBlockSize;
+  return static_cast<uint32_t>(bits & (~bits + 1));
+}
+
+void init_mirror(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(SetObject::define(env))));
+  exports.Set("openSet", Napi::Function::New(env, open_set, "openSet"));
+}
+
+}  // namespace dmiofs

@@ -1,0 +1,207 @@
+#include "addon/set_object.h"
+
+#include <cerrno>
+
+#include "addon/async_task.h"
+#include "addon/convert.h"
+
+namespace dmiofs {
+namespace {
+
+Napi::Object leg_object(Napi::Env env, const LegInfo& leg) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto errors = [&leg](LegErrorKind kind) { return leg.errors.count[static_cast<unsigned>(kind)]; };
+  object.Set("device", leg.device);
+  object.Set("sector", number(env, leg.sector));
+  object.Set("count", number(env, leg.count));
+  object.Set("state", to_string(leg.state));
+  object.Set("health", std::string(1, leg.health));
+  object.Set("readErrors", number(env, errors(LegErrorKind::kRead)));
+  object.Set("writeErrors", number(env, errors(LegErrorKind::kWrite)));
+  object.Set("flushErrors", number(env, errors(LegErrorKind::kFlush)));
+  object.Set("syncErrors", number(env, errors(LegErrorKind::kSync)));
+  object.Set("lastErrno", leg.errors.last_errno);
+  object.Set("lastErrorSector", number(env, leg.errors.last_sector));
+  object.Set("lastErrorTime", number(env, static_cast<uint64_t>(leg.errors.last_time)));
+  object.Set("reads", number(env, leg.reads));
+  object.Set("writes", number(env, leg.writes));
+  object.Set("flushes", number(env, leg.flushes));
+  object.Set("readBytes", number(env, leg.read_bytes));
+  object.Set("writeBytes", number(env, leg.write_bytes));
+  object.Set("repairedReads", number(env, leg.repaired_reads));
+  return object;
+}
+
+bool leg_argument(const Napi::CallbackInfo& call, int* leg) {
+  if (call.Length() < 1 || !call[0].IsNumber()) {
+    Napi::TypeError::New(call.Env(), "leg must be a number").ThrowAsJavaScriptException();
+    return false;
+  }
+  *leg = call[0].As<Napi::Number>().Int32Value();
+  return true;
+}
+
+}  // namespace
+
+Napi::Function SetObject::define(Napi::Env env) {
+  return DefineClass(env, "NativeSet",
+                     {
+                         InstanceMethod("snapshot", &SetObject::snapshot),
+                         InstanceMethod("failLeg", &SetObject::fail_leg),
+                         InstanceMethod("clearErrors", &SetObject::clear_errors),
+                         InstanceMethod("beginRebuild", &SetObject::begin_rebuild),
+                         InstanceMethod("nextNotInSync", &SetObject::next_not_in_sync),
+                         InstanceMethod("recoverSyncRegion", &SetObject::recover_sync_region),
+                         InstanceMethod("recoveryPossible", &SetObject::recovery_possible),
+                         InstanceMethod("rebuilding", &SetObject::rebuilding),
+                         InstanceMethod("activity", &SetObject::activity),
+                         InstanceMethod("setSyncLimits", &SetObject::set_sync_limits),
+                         InstanceMethod("stop", &SetObject::stop),
+                     });
+}
+
+SetObject::SetObject(const Napi::CallbackInfo& call) : Napi::ObjectWrap<SetObject>(call) {}
+
+SetObject* unwrap_set(Napi::Value value) {
+  const Napi::Env env = value.Env();
+  if (value.IsObject()) {
+    const auto object = value.As<Napi::Object>();
+    if (object.InstanceOf(env.GetInstanceData<Napi::FunctionReference>()->Value())) return SetObject::Unwrap(object);
+  }
+  Napi::TypeError::New(env, "set must be a set of openSet").ThrowAsJavaScriptException();
+  return nullptr;
+}
+
+Napi::Value SetObject::snapshot(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const SetInfo info = set_->snapshot();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", info.name);
+  object.Set("count", number(env, info.count));
+  object.Set("blockSize", number(env, info.block_size));
+  object.Set("state", to_string(info.state));
+  object.Set("readBits", Napi::BigInt::New(env, info.read_bits));
+  object.Set("writeBits", Napi::BigInt::New(env, info.write_bits));
+  object.Set("flushBits", Napi::BigInt::New(env, info.flush_bits));
+  object.Set("syncRegions", number(env, info.sync_regions));
+  object.Set("inSyncRegions", number(env, info.in_sync_regions));
+  object.Set("dirtySyncRegions", number(env, info.dirty_sync_regions));
+  object.Set("syncRegionSectors", number(env, info.sync_region_sectors));
+  object.Set("readLeg", info.read_leg);
+  object.Set("readOnly", info.read_only);
+  object.Set("logFailed", info.log_failed);
+  object.Set("generation", number(env, info.generation));
+  object.Set("lateIos", info.late_ios);
+  object.Set("paused", info.paused);
+  object.Set("speedMin", number(env, info.speed_min));
+  object.Set("speedMax", number(env, info.speed_max));
+  Napi::Array legs = Napi::Array::New(env, info.legs.size());
+  for (uint32_t i = 0; i < info.legs.size(); i++) legs.Set(i, leg_object(env, info.legs[i]));
+  object.Set("legs", legs);
+  return object;
+}
+
+// A control call that may have to write the record: on a worker, so that a slow log does not block the loop.
+Napi::Value SetObject::control(const Napi::CallbackInfo& call, std::function<int(MirrorSet&)> run, const char* step) {
+  const std::shared_ptr<MirrorSet> set = set_;
+  const std::string name = set->snapshot().name;
+  return AsyncTask::start(call.Env(), [set, name, step, run = std::move(run)]() -> std::optional<Error> {
+    const int err = run(*set);
+    if (err >= 0) return std::nullopt;
+    return Error{-err, step, "set " + name, ""};
+  });
+}
+
+Napi::Value SetObject::fail_leg(const Napi::CallbackInfo& call) {
+  int leg = 0;
+  if (!leg_argument(call, &leg)) return call.Env().Undefined();
+  return control(call, [leg](MirrorSet& set) { return leg < 0 ? -EINVAL : set.fail_leg(static_cast<unsigned>(leg)); }, "fail leg");
+}
+
+Napi::Value SetObject::clear_errors(const Napi::CallbackInfo& call) {
+  int leg = 0;
+  if (!leg_argument(call, &leg)) return call.Env().Undefined();
+  return control(call, [leg](MirrorSet& set) { return set.clear_errors(leg); }, "clear errors");
+}
+
+// beginRebuild(leg, { device, full } ): device null: the one the leg has, or had, opened again by its path.
+Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
+  int leg = 0;
+  if (!leg_argument(call, &leg)) return call.Env().Undefined();
+  bool full = false;
+  if (call.Length() > 1 && call[1].IsObject() && !get_optional_bool(call[1].As<Napi::Object>(), "full", &full)) {
+    return call.Env().Undefined();
+  }
+  const std::shared_ptr<MirrorSet> set = set_;
+  return AsyncTask::start(call.Env(), [set, leg, full]() -> std::optional<Error> {
+    const SetInfo info = set->snapshot();
+    if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size()) return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
+    const LegInfo& known = info.legs[static_cast<size_t>(leg)];
+    std::shared_ptr<Device> device;
+    if (known.state == LegState::kMissing) {
+      DeviceOpen how;
+      how.need_alignment = io_region_alignment(known.sector, known.count);
+      auto opened = Device::open(known.device, how);
+      if (!opened.ok()) return opened.error();
+      device = opened.take();
+      if (device->info().size_bytes < bytes_of(known.sector + known.count)) {
+        return Error{ENOSPC, "re-add leg", known.device, "the device has become smaller than its I/O region"};
+      }
+    }
+    const int err = set->begin_rebuild(static_cast<unsigned>(leg), device, full);
+    if (err == 0) return std::nullopt;
+    return Error{-err, "re-add leg " + std::to_string(leg), "set " + info.name, err == -EEXIST ? "it is in use" : ""};
+  });
+}
+
+Napi::Value SetObject::next_not_in_sync(const Napi::CallbackInfo& call) {
+  const double from = call.Length() > 0 && call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : 0;
+  const int64_t found = set_->next_not_in_sync(from < 0 ? 0 : static_cast<uint64_t>(from));
+  return Napi::Number::New(call.Env(), static_cast<double>(found));
+}
+
+Napi::Value SetObject::recover_sync_region(const Napi::CallbackInfo& call) {
+  const double at = call.Length() > 0 && call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : -1;
+  const std::shared_ptr<MirrorSet> set = set_;
+  auto outcome = std::make_shared<int>(0);
+  return AsyncTask::start(
+      call.Env(),
+      [set, at, outcome]() -> std::optional<Error> {
+        *outcome = at < 0 ? -EINVAL : set->recover_sync_region(static_cast<uint64_t>(at));
+        return std::nullopt;
+      },
+      [outcome](Napi::Env env) -> Napi::Value {
+        return Napi::String::New(env, *outcome == 0 ? "copied" : *outcome > 0 ? "skipped" : "failed");
+      });
+}
+
+Napi::Value SetObject::recovery_possible(const Napi::CallbackInfo& call) {
+  return Napi::Boolean::New(call.Env(), set_->recovery_possible());
+}
+Napi::Value SetObject::rebuilding(const Napi::CallbackInfo& call) { return Napi::Boolean::New(call.Env(), set_->rebuilding()); }
+Napi::Value SetObject::activity(const Napi::CallbackInfo& call) { return number(call.Env(), set_->activity()); }
+
+Napi::Value SetObject::set_sync_limits(const Napi::CallbackInfo& call) {
+  bool paused = false;
+  uint64_t low = 0;
+  uint64_t high = 0;
+  if (call.Length() < 1 || !call[0].IsObject()) {
+    Napi::TypeError::New(call.Env(), "limits must be an object").ThrowAsJavaScriptException();
+    return call.Env().Undefined();
+  }
+  const auto object = call[0].As<Napi::Object>();
+  if (!get_bool(object, "paused", &paused) || !get_uint(object, "speedMin", &low) || !get_uint(object, "speedMax", &high)) {
+    return call.Env().Undefined();
+  }
+  return control(call, [paused, low, high](MirrorSet& set) { return set.set_sync_limits(paused, low, high); }, "keep sync limits");
+}
+
+Napi::Value SetObject::stop(const Napi::CallbackInfo& call) {
+  const std::shared_ptr<MirrorSet> set = set_;
+  return AsyncTask::start(call.Env(), [set]() -> std::optional<Error> {
+    set->stop();
+    return std::nullopt;
+  });
+}
+
+}  // namespace dmiofs

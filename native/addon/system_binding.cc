@@ -1,0 +1,163 @@
+// What the commands and the daemon need of the system and Node does not have: extended attributes, umount2, the log sink, protection from reclaim.
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <memory>
+#include <vector>
+
+#include "addon/async_task.h"
+#include "addon/init.h"
+#include "base/errno_name.h"
+#include "base/log.h"
+#include "base/unique_fd.h"
+
+namespace dmiofs {
+namespace {
+
+constexpr size_t kMaxXattr = 64 * 1024;
+constexpr int kPrSetIoFlusher = 57;  // PR_SET_IO_FLUSHER, Linux 5.6
+
+bool want_strings(const Napi::CallbackInfo& call, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (call.Length() > i && call[i].IsString()) continue;
+    Napi::TypeError::New(call.Env(), "argument " + std::to_string(i) + " must be a string").ThrowAsJavaScriptException();
+    return false;
+  }
+  return true;
+}
+
+Napi::Value get_xattr(const Napi::CallbackInfo& call) {
+  if (!want_strings(call, 2)) return call.Env().Undefined();
+  auto path = call[0].As<Napi::String>().Utf8Value();
+  auto name = call[1].As<Napi::String>().Utf8Value();
+  auto value = std::make_shared<std::vector<char>>(kMaxXattr);
+  return AsyncTask::start(
+      call.Env(),
+      [path, name, value]() -> std::optional<Error> {
+        const ssize_t length = getxattr(path.c_str(), name.c_str(), value->data(), value->size());
+        if (length < 0) return Error{errno, "getxattr " + name, path, ""};
+        value->resize(static_cast<size_t>(length));
+        return std::nullopt;
+      },
+      [value](Napi::Env env) -> Napi::Value { return Napi::Buffer<char>::Copy(env, value->data(), value->size()); });
+}
+
+Napi::Value set_xattr(const Napi::CallbackInfo& call) {
+  if (!want_strings(call, 2)) return call.Env().Undefined();
+  if (call.Length() < 3 || !call[2].IsBuffer()) {
+    Napi::TypeError::New(call.Env(), "value must be a Buffer").ThrowAsJavaScriptException();
+    return call.Env().Undefined();
+  }
+  auto path = call[0].As<Napi::String>().Utf8Value();
+  auto name = call[1].As<Napi::String>().Utf8Value();
+  const auto buffer = call[2].As<Napi::Buffer<char>>();
+  auto value = std::make_shared<std::vector<char>>(buffer.Data(), buffer.Data() + buffer.Length());
+  return AsyncTask::start(call.Env(), [path, name, value]() -> std::optional<Error> {
+    if (setxattr(path.c_str(), name.c_str(), value->data(), value->size(), 0) == 0) return std::nullopt;
+    return Error{errno, "setxattr " + name, path, ""};
+  });
+}
+
+Napi::Value unmount(const Napi::CallbackInfo& call) {
+  if (!want_strings(call, 1)) return call.Env().Undefined();
+  auto path = call[0].As<Napi::String>().Utf8Value();
+  const bool detach = call.Length() > 1 && call[1].ToBoolean().Value();
+  return AsyncTask::start(call.Env(), [path, detach]() -> std::optional<Error> {
+    if (umount2(path.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) == 0) return std::nullopt;
+    return Error{errno, "umount", path, errno == EBUSY ? "a file on it is open" : ""};
+  });
+}
+
+// ---- the log sink: lines from any thread to one JavaScript function ----
+
+struct LogLine {
+  LogLevel level;
+  std::string text;
+};
+
+void call_sink(Napi::Env env, Napi::Function sink, std::nullptr_t*, LogLine* line) {
+  const std::unique_ptr<LogLine> owned(line);
+  if (env == nullptr || sink.IsEmpty()) return;
+  static const char* const kNames[] = {"debug", "info", "warn", "error"};
+  sink.Call({Napi::String::New(env, kNames[static_cast<size_t>(line->level)]), Napi::String::New(env, line->text)});
+}
+
+using LogFunction = Napi::TypedThreadSafeFunction<std::nullptr_t, LogLine, call_sink>;
+LogFunction g_log_function;
+bool g_log_function_set = false;
+
+void to_javascript(LogLevel level, const std::string& text, void*) {
+  auto* line = new LogLine{level, text};
+  if (g_log_function.NonBlockingCall(line) != napi_ok) delete line;
+}
+
+Napi::Value set_sink(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  set_log_sink(nullptr, nullptr);
+  if (g_log_function_set) {
+    g_log_function.Release();
+    g_log_function_set = false;
+  }
+  if (call.Length() < 1 || !call[0].IsFunction()) return env.Undefined();
+  g_log_function = LogFunction::New(env, call[0].As<Napi::Function>(), "dmiofs log", 0, 1, static_cast<std::nullptr_t*>(nullptr));
+  g_log_function.Unref(env);
+  g_log_function_set = true;
+  set_log_sink(to_javascript, nullptr);
+  return env.Undefined();
+}
+
+// A file system stacked on a set's file writes back through this process: while the kernel reclaims memory it must not wait for itself here.
+Napi::Value protect_from_reclaim(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  Napi::Array missing = Napi::Array::New(env);
+  uint32_t count = 0;
+  if (prctl(kPrSetIoFlusher, 1, 0, 0, 0) != 0) {
+    missing.Set(count++, "PR_SET_IO_FLUSHER: " + errno_name(errno) + " (needs CAP_SYS_RESOURCE)");
+  }
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+    missing.Set(count++, "mlockall: " + errno_name(errno) + " (needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK)");
+  }
+  return missing;
+}
+
+// sd_notify(3): one datagram to the service manager's socket; "@name" is an abstract one.
+Napi::Value notify_service(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  if (!want_strings(call, 2)) return env.Undefined();
+  const std::string path = call[0].As<Napi::String>().Utf8Value();
+  const std::string text = call[1].As<Napi::String>().Utf8Value();
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  int err = 0;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    err = EINVAL;
+  } else {
+    path.copy(address.sun_path, path.size());
+    if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+    const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+    if (!fd.valid() || sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address), length) < 0) {
+      err = errno;
+    }
+  }
+  if (err != 0) to_js_error(env, Error{err, "notify", path, ""}).ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+}  // namespace
+
+void init_system(Napi::Env env, Napi::Object exports) {
+  exports.Set("getXattr", Napi::Function::New(env, get_xattr, "getXattr"));
+  exports.Set("setXattr", Napi::Function::New(env, set_xattr, "setXattr"));
+  exports.Set("umount", Napi::Function::New(env, unmount, "umount"));
+  exports.Set("setLogSink", Napi::Function::New(env, set_sink, "setLogSink"));
+  exports.Set("protectFromReclaim", Napi::Function::New(env, protect_from_reclaim, "protectFromReclaim"));
+  exports.Set("notifyService", Napi::Function::New(env, notify_service, "notifyService"));
+}
+
+}  // namespace dmiofs
