@@ -165,7 +165,7 @@ async function runStep(step) {
   say(`\n== ${step.name}`);
   if (step.skip !== undefined) {
     const skipped = countTests(step.project);
-    reasons.push(`SKIP ${step.name}: all of its ${skipped} tests: ${step.skip}`);
+    reasons.push(`SKIP ${step.name}, all of it (${skipped}): ${step.skip}`);
     return { passed: 0, failed: 0, skipped };
   }
   const resultPath = join(folder, `${step.name}.json`);
