@@ -27,12 +27,17 @@ class AsyncTask final : public Napi::AsyncWorker {
 
  private:
   AsyncTask(Napi::Env env, Run run, Value value)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), run_(std::move(run)), value_(std::move(value)) {}
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        run_(std::move(run)),
+        value_(std::move(value)) {}
   void Execute() override { error_ = run_(); }
   void OnOK() override {
     const Napi::HandleScope scope(Env());
-    if (error_) deferred_.Reject(to_js_error(Env(), *error_).Value());
-    else deferred_.Resolve(value_ ? value_(Env()) : Env().Undefined());
+    if (error_)
+      deferred_.Reject(to_js_error(Env(), *error_).Value());
+    else
+      deferred_.Resolve(value_ ? value_(Env()) : Env().Undefined());
   }
 
   Napi::Promise::Deferred deferred_;

@@ -31,13 +31,16 @@ bool parse_file(Napi::Object object, MountedFile* file) {
   file->set = set->set();
   uint64_t mode = 0, uid = 0, gid = 0;
   std::string truncate, cache;
-  if (!get_string(object, "name", &file->name) || !get_uint(object, "mode", &mode) || !get_uint(object, "uid", &uid) ||
-      !get_uint(object, "gid", &gid) || !get_string(object, "truncate", &truncate) || !get_string(object, "cache", &cache) ||
+  if (!get_string(object, "name", &file->name) || !get_uint(object, "mode", &mode) ||
+      !get_uint(object, "uid", &uid) || !get_uint(object, "gid", &gid) ||
+      !get_string(object, "truncate", &truncate) || !get_string(object, "cache", &cache) ||
       !get_bool(object, "readOnly", &file->read_only)) {
     return false;
   }
   file->truncate = truncate == "deny" ? TruncateRule::kDeny : TruncateRule::kZero;
-  file->cache = cache == "none" ? CacheMode::kNone : cache == "writeback" ? CacheMode::kWriteback : CacheMode::kAuto;
+  file->cache = cache == "none"        ? CacheMode::kNone
+                : cache == "writeback" ? CacheMode::kWriteback
+                                       : CacheMode::kAuto;
   MutexLock lock(file->mutex);
   file->attr.mode = static_cast<mode_t>(mode & 07777);
   file->attr.uid = static_cast<uid_t>(uid);
@@ -69,14 +72,16 @@ Napi::Value fuse_attach(const Napi::CallbackInfo& call) {
     const Napi::Value item = list.Get(i);
     auto file = std::make_unique<MountedFile>();
     if (!item.IsObject() || !parse_file(item.As<Napi::Object>(), file.get())) {
-      if (!env.IsExceptionPending()) Napi::TypeError::New(env, "a set must be an object").ThrowAsJavaScriptException();
+      if (!env.IsExceptionPending())
+        Napi::TypeError::New(env, "a set must be an object").ThrowAsJavaScriptException();
       return env.Undefined();
     }
     file->inode = kFirstInode + i;
     context->by_name.emplace(file->name, file.get());
     context->files.push_back(std::move(file));
   }
-  auto end = std::make_shared<EndFunction>(EndFunction::New(env, on_end.As<Napi::Function>(), "dmiofs mount end", 0, 1));
+  auto end = std::make_shared<EndFunction>(
+      EndFunction::New(env, on_end.As<Napi::Function>(), "dmiofs mount end", 0, 1));
   context->on_end = [end] {
     end->NonBlockingCall();
     end->Release();
@@ -117,7 +122,8 @@ Napi::Value fuse_set_attr(const Napi::CallbackInfo& call) {
   const auto mount = mount_argument(call);
   if (mount == nullptr) return env.Undefined();
   if (call.Length() < 3 || !call[1].IsString() || !call[2].IsObject()) {
-    Napi::TypeError::New(env, "fuseSetAttr takes a mount, a name and attributes").ThrowAsJavaScriptException();
+    Napi::TypeError::New(env, "fuseSetAttr takes a mount, a name and attributes")
+        .ThrowAsJavaScriptException();
     return env.Undefined();
   }
   const auto found = mount->by_name.find(call[1].As<Napi::String>().Utf8Value());
@@ -130,7 +136,8 @@ Napi::Value fuse_set_attr(const Napi::CallbackInfo& call) {
   uint64_t mode = found->second->attr.mode;
   uint64_t uid = found->second->attr.uid;
   uint64_t gid = found->second->attr.gid;
-  if (!get_optional_uint(attr, "mode", &mode) || !get_optional_uint(attr, "uid", &uid) || !get_optional_uint(attr, "gid", &gid)) {
+  if (!get_optional_uint(attr, "mode", &mode) || !get_optional_uint(attr, "uid", &uid) ||
+      !get_optional_uint(attr, "gid", &gid)) {
     return env.Undefined();
   }
   found->second->attr.mode = static_cast<mode_t>(mode & 07777);

@@ -9,11 +9,16 @@ namespace dmiofs {
 namespace {
 
 bool engine_kind(const std::string& name, EngineKind* kind) {
-  if (name == "auto") *kind = EngineKind::kAuto;
-  else if (name == "uring") *kind = EngineKind::kUring;
-  else if (name == "threads") *kind = EngineKind::kThreads;
-  else if (name == "null") *kind = EngineKind::kNull;
-  else return false;
+  if (name == "auto")
+    *kind = EngineKind::kAuto;
+  else if (name == "uring")
+    *kind = EngineKind::kUring;
+  else if (name == "threads")
+    *kind = EngineKind::kThreads;
+  else if (name == "null")
+    *kind = EngineKind::kNull;
+  else
+    return false;
   return true;
 }
 
@@ -31,8 +36,8 @@ Napi::Value open_io_js(const Napi::CallbackInfo& call) {
       !get_optional_uint(options, "maxRunBytes", &max_run_bytes)) {
     return env.Undefined();
   }
-  if (!engine_kind(engine, &settings.engine) || max_run_bytes < kPageSize || max_run_bytes > 16 * 1024 * 1024 ||
-      !is_aligned(max_run_bytes, kPageSize)) {
+  if (!engine_kind(engine, &settings.engine) || max_run_bytes < kPageSize ||
+      max_run_bytes > 16 * 1024 * 1024 || !is_aligned(max_run_bytes, kPageSize)) {
     Napi::TypeError::New(env, "engine or maxRunBytes out of range").ThrowAsJavaScriptException();
     return env.Undefined();
   }
@@ -52,15 +57,17 @@ FaultRules* rules(Napi::Env env) {
   auto context = io_context();
   FaultRules* found = context.ok() ? context.value()->fault_rules.get() : nullptr;
   if (found == nullptr) {
-    to_js_error(env, Error{ENOTSUP, "fault rule", "", "open the I/O with faults: true"}).ThrowAsJavaScriptException();
+    to_js_error(env, Error{ENOTSUP, "fault rule", "", "open the I/O with faults: true"})
+        .ThrowAsJavaScriptException();
   }
   return found;
 }
 
 bool fault_action(const std::string& name, FaultAction* action) {
   static const std::pair<const char*, FaultAction> kNames[] = {
-      {"error", FaultAction::kError}, {"error-after", FaultAction::kErrorAfter}, {"delay", FaultAction::kDelay},
-      {"hang", FaultAction::kHang},   {"torn", FaultAction::kTorn},              {"drop", FaultAction::kDrop},
+      {"error", FaultAction::kError},    {"error-after", FaultAction::kErrorAfter},
+      {"delay", FaultAction::kDelay},    {"hang", FaultAction::kHang},
+      {"torn", FaultAction::kTorn},      {"drop", FaultAction::kDrop},
       {"corrupt", FaultAction::kCorrupt}};
   for (const auto& [known, value] : kNames) {
     if (name == known) {
@@ -107,15 +114,19 @@ Napi::Value fault_add(const Napi::CallbackInfo& call) {
   uint64_t error = static_cast<uint64_t>(rule.error);
   uint64_t delay_ms = 0;
   if (!get_string(object, "action", &action) || !get_optional_string(object, "device", &rule.device) ||
-      !get_optional_uint(object, "firstByte", &rule.first_byte) || !get_optional_uint(object, "lastByte", &rule.last_byte) ||
+      !get_optional_uint(object, "firstByte", &rule.first_byte) ||
+      !get_optional_uint(object, "lastByte", &rule.last_byte) ||
       !get_optional_uint(object, "skip", &rule.skip) || !get_optional_uint(object, "times", &rule.times) ||
-      !get_optional_uint(object, "chancePerMillion", &chance) || !get_optional_uint(object, "seed", &rule.seed) ||
-      !get_optional_uint(object, "error", &error) || !get_optional_uint(object, "delayMs", &delay_ms) ||
+      !get_optional_uint(object, "chancePerMillion", &chance) ||
+      !get_optional_uint(object, "seed", &rule.seed) || !get_optional_uint(object, "error", &error) ||
+      !get_optional_uint(object, "delayMs", &delay_ms) ||
       !get_optional_uint(object, "tornBytes", &rule.torn_bytes)) {
     return env.Undefined();
   }
-  if (!fault_action(action, &rule.action) || !parse_ops(object, &rule.ops) || error < 1 || error > 4095 || chance > 1'000'000) {
-    Napi::TypeError::New(env, "fault rule: unknown action or op, or a number out of range").ThrowAsJavaScriptException();
+  if (!fault_action(action, &rule.action) || !parse_ops(object, &rule.ops) || error < 1 || error > 4095 ||
+      chance > 1'000'000) {
+    Napi::TypeError::New(env, "fault rule: unknown action or op, or a number out of range")
+        .ThrowAsJavaScriptException();
     return env.Undefined();
   }
   rule.chance_per_million = static_cast<uint32_t>(chance);
@@ -125,7 +136,9 @@ Napi::Value fault_add(const Napi::CallbackInfo& call) {
 }
 
 uint64_t rule_id(const Napi::CallbackInfo& call) {
-  return call.Length() > 0 && call[0].IsNumber() ? static_cast<uint64_t>(call[0].As<Napi::Number>().Int64Value()) : 0;
+  return call.Length() > 0 && call[0].IsNumber()
+             ? static_cast<uint64_t>(call[0].As<Napi::Number>().Int64Value())
+             : 0;
 }
 
 Napi::Value fault_remove(const Napi::CallbackInfo& call) {

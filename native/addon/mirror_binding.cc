@@ -13,15 +13,21 @@ namespace dmiofs {
 namespace {
 
 bool read_policy(const std::string& name, ReadPolicy* policy) {
-  if (name == "primary") *policy = ReadPolicy::kPrimary;
-  else if (name == "round-robin") *policy = ReadPolicy::kRoundRobin;
-  else if (name == "fastest") *policy = ReadPolicy::kFastest;
-  else return false;
+  if (name == "primary")
+    *policy = ReadPolicy::kPrimary;
+  else if (name == "round-robin")
+    *policy = ReadPolicy::kRoundRobin;
+  else if (name == "fastest")
+    *policy = ReadPolicy::kFastest;
+  else
+    return false;
   return true;
 }
 
 // A leg that is not there, or does not answer, is missing; one that is there and may not be used is an error.
-bool means_missing(int err) { return err == ENOENT || err == ENXIO || err == ENODEV || err == EIO || err == ENOMEDIUM || err == ENOTDIR; }
+bool means_missing(int err) {
+  return err == ENOENT || err == ENXIO || err == ENODEV || err == EIO || err == ENOMEDIUM || err == ENOTDIR;
+}
 
 Result<LegOptions> open_leg(const std::string& device, sector_t sector, const MirrorSetOptions& set) {
   LegOptions leg;
@@ -33,12 +39,15 @@ Result<LegOptions> open_leg(const std::string& device, sector_t sector, const Mi
   auto opened = Device::open(device, how);
   if (!opened.ok()) {
     if (!means_missing(opened.error().err)) return opened.error();
-    log_line(LogLevel::kWarn, "set " + set.name + ": leg " + std::to_string(set.legs.size()) + " is missing: " + opened.error().message());
+    log_line(LogLevel::kWarn, "set " + set.name + ": leg " + std::to_string(set.legs.size()) +
+                                  " is missing: " + opened.error().message());
     return leg;
   }
   leg.bdev = opened.take();
   if (leg.bdev->info().size_bytes < bytes_of(sector) + bytes_of(set.count)) {
-    return Error{ENOSPC, "open", device, "its I/O region ends at sector " + std::to_string(sector + set.count) + ", beyond the device's end"};
+    return Error{
+        ENOSPC, "open", device,
+        "its I/O region ends at sector " + std::to_string(sector + set.count) + ", beyond the device's end"};
   }
   return leg;
 }
@@ -48,13 +57,16 @@ bool parse_set(Napi::Object object, MirrorSetOptions* options, Napi::Array* legs
   uint64_t timeout_ms = 0;
   if (!get_string(object, "name", &options->name) || !get_uint(object, "count", &options->count) ||
       !get_string(object, "readPolicy", &policy) || !get_uint(object, "ioTimeoutMs", &timeout_ms) ||
-      !get_bool(object, "readOnly", &options->read_only) || !get_uint(object, "syncRegionSectors", &options->sync_region_sectors)) {
+      !get_bool(object, "readOnly", &options->read_only) ||
+      !get_uint(object, "syncRegionSectors", &options->sync_region_sectors)) {
     return false;
   }
   const Napi::Value list = object.Get("legs");
-  if (!read_policy(policy, &options->read_policy) || !list.IsArray() || options->count == 0 || options->count > UINT64_MAX >> 10 ||
-      options->sync_region_sectors == 0 || !std::has_single_bit(options->sync_region_sectors)) {
-    Napi::TypeError::New(object.Env(), "readPolicy, legs, count or syncRegionSectors is wrong").ThrowAsJavaScriptException();
+  if (!read_policy(policy, &options->read_policy) || !list.IsArray() || options->count == 0 ||
+      options->count > UINT64_MAX >> 10 || options->sync_region_sectors == 0 ||
+      !std::has_single_bit(options->sync_region_sectors)) {
+    Napi::TypeError::New(object.Env(), "readPolicy, legs, count or syncRegionSectors is wrong")
+        .ThrowAsJavaScriptException();
     return false;
   }
   options->io_timeout = static_cast<nanos_t>(timeout_ms) * kNanosPerMilli;
@@ -83,7 +95,8 @@ Napi::Value open_set(const Napi::CallbackInfo& call) {
     uint64_t sector = 0;
     if (!item.IsObject() || !get_string(item.As<Napi::Object>(), "device", &device) ||
         !get_uint(item.As<Napi::Object>(), "sector", &sector)) {
-      if (!env.IsExceptionPending()) Napi::TypeError::New(env, "a leg must be an object").ThrowAsJavaScriptException();
+      if (!env.IsExceptionPending())
+        Napi::TypeError::New(env, "a leg must be an object").ThrowAsJavaScriptException();
       return env.Undefined();
     }
     auto leg = open_leg(device, sector, options);

@@ -37,7 +37,8 @@ using EventFunction = Napi::TypedThreadSafeFunction<std::nullptr_t, SetEvent, ca
 }  // namespace
 
 SetEventFn make_event_function(Napi::Env env, Napi::Function function) {
-  auto* made = new EventFunction(EventFunction::New(env, function, "dmiofs set event", 0, 1, static_cast<std::nullptr_t*>(nullptr)));
+  auto* made = new EventFunction(
+      EventFunction::New(env, function, "dmiofs set event", 0, 1, static_cast<std::nullptr_t*>(nullptr)));
   made->Unref(env);
   const std::shared_ptr<EventFunction> shared(made, [](EventFunction* ended) {
     ended->Release();

@@ -66,7 +66,8 @@ SetObject* unwrap_set(Napi::Value value) {
   const Napi::Env env = value.Env();
   if (value.IsObject()) {
     const auto object = value.As<Napi::Object>();
-    if (object.InstanceOf(env.GetInstanceData<Napi::FunctionReference>()->Value())) return SetObject::Unwrap(object);
+    if (object.InstanceOf(env.GetInstanceData<Napi::FunctionReference>()->Value()))
+      return SetObject::Unwrap(object);
   }
   Napi::TypeError::New(env, "set must be a set of openSet").ThrowAsJavaScriptException();
   return nullptr;
@@ -102,7 +103,8 @@ Napi::Value SetObject::snapshot(const Napi::CallbackInfo& call) {
 }
 
 // A control call that may have to write the record: on a worker, so that a slow log does not block the loop.
-Napi::Value SetObject::control(const Napi::CallbackInfo& call, std::function<int(MirrorSet&)> run, const char* step) {
+Napi::Value SetObject::control(const Napi::CallbackInfo& call, std::function<int(MirrorSet&)> run,
+                               const char* step) {
   const std::shared_ptr<MirrorSet> set = set_;
   const std::string name = set->snapshot().name;
   return AsyncTask::start(call.Env(), [set, name, step, run = std::move(run)]() -> std::optional<Error> {
@@ -115,7 +117,9 @@ Napi::Value SetObject::control(const Napi::CallbackInfo& call, std::function<int
 Napi::Value SetObject::fail_leg(const Napi::CallbackInfo& call) {
   int leg = 0;
   if (!leg_argument(call, &leg)) return call.Env().Undefined();
-  return control(call, [leg](MirrorSet& set) { return leg < 0 ? -EINVAL : set.fail_leg(static_cast<unsigned>(leg)); }, "fail leg");
+  return control(
+      call, [leg](MirrorSet& set) { return leg < 0 ? -EINVAL : set.fail_leg(static_cast<unsigned>(leg)); },
+      "fail leg");
 }
 
 Napi::Value SetObject::clear_errors(const Napi::CallbackInfo& call) {
@@ -129,13 +133,15 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
   int leg = 0;
   if (!leg_argument(call, &leg)) return call.Env().Undefined();
   bool full = false;
-  if (call.Length() > 1 && call[1].IsObject() && !get_optional_bool(call[1].As<Napi::Object>(), "full", &full)) {
+  if (call.Length() > 1 && call[1].IsObject() &&
+      !get_optional_bool(call[1].As<Napi::Object>(), "full", &full)) {
     return call.Env().Undefined();
   }
   const std::shared_ptr<MirrorSet> set = set_;
   return AsyncTask::start(call.Env(), [set, leg, full]() -> std::optional<Error> {
     const SetInfo info = set->snapshot();
-    if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size()) return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
+    if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size())
+      return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
     const LegInfo& known = info.legs[static_cast<size_t>(leg)];
     std::shared_ptr<Device> device;
     if (known.state == LegState::kMissing) {
@@ -150,7 +156,8 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
     }
     const int err = set->begin_rebuild(static_cast<unsigned>(leg), device, full);
     if (err == 0) return std::nullopt;
-    return Error{-err, "re-add leg " + std::to_string(leg), "set " + info.name, err == -EEXIST ? "it is in use" : ""};
+    return Error{-err, "re-add leg " + std::to_string(leg), "set " + info.name,
+                 err == -EEXIST ? "it is in use" : ""};
   });
 }
 
@@ -178,8 +185,12 @@ Napi::Value SetObject::recover_sync_region(const Napi::CallbackInfo& call) {
 Napi::Value SetObject::recovery_possible(const Napi::CallbackInfo& call) {
   return Napi::Boolean::New(call.Env(), set_->recovery_possible());
 }
-Napi::Value SetObject::rebuilding(const Napi::CallbackInfo& call) { return Napi::Boolean::New(call.Env(), set_->rebuilding()); }
-Napi::Value SetObject::activity(const Napi::CallbackInfo& call) { return number(call.Env(), set_->activity()); }
+Napi::Value SetObject::rebuilding(const Napi::CallbackInfo& call) {
+  return Napi::Boolean::New(call.Env(), set_->rebuilding());
+}
+Napi::Value SetObject::activity(const Napi::CallbackInfo& call) {
+  return number(call.Env(), set_->activity());
+}
 
 Napi::Value SetObject::set_sync_limits(const Napi::CallbackInfo& call) {
   bool paused = false;
@@ -190,10 +201,13 @@ Napi::Value SetObject::set_sync_limits(const Napi::CallbackInfo& call) {
     return call.Env().Undefined();
   }
   const auto object = call[0].As<Napi::Object>();
-  if (!get_bool(object, "paused", &paused) || !get_uint(object, "speedMin", &low) || !get_uint(object, "speedMax", &high)) {
+  if (!get_bool(object, "paused", &paused) || !get_uint(object, "speedMin", &low) ||
+      !get_uint(object, "speedMax", &high)) {
     return call.Env().Undefined();
   }
-  return control(call, [paused, low, high](MirrorSet& set) { return set.set_sync_limits(paused, low, high); }, "keep sync limits");
+  return control(
+      call, [paused, low, high](MirrorSet& set) { return set.set_sync_limits(paused, low, high); },
+      "keep sync limits");
 }
 
 Napi::Value SetObject::stop(const Napi::CallbackInfo& call) {

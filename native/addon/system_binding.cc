@@ -25,7 +25,8 @@ constexpr int kPrSetIoFlusher = 57;  // PR_SET_IO_FLUSHER, Linux 5.6
 bool want_strings(const Napi::CallbackInfo& call, size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (call.Length() > i && call[i].IsString()) continue;
-    Napi::TypeError::New(call.Env(), "argument " + std::to_string(i) + " must be a string").ThrowAsJavaScriptException();
+    Napi::TypeError::New(call.Env(), "argument " + std::to_string(i) + " must be a string")
+        .ThrowAsJavaScriptException();
     return false;
   }
   return true;
@@ -44,7 +45,9 @@ Napi::Value get_xattr(const Napi::CallbackInfo& call) {
         value->resize(static_cast<size_t>(length));
         return std::nullopt;
       },
-      [value](Napi::Env env) -> Napi::Value { return Napi::Buffer<char>::Copy(env, value->data(), value->size()); });
+      [value](Napi::Env env) -> Napi::Value {
+        return Napi::Buffer<char>::Copy(env, value->data(), value->size());
+      });
 }
 
 Napi::Value set_xattr(const Napi::CallbackInfo& call) {
@@ -84,7 +87,8 @@ void call_sink(Napi::Env env, Napi::Function sink, std::nullptr_t*, LogLine* lin
   const std::unique_ptr<LogLine> owned(line);
   if (env == nullptr || sink.IsEmpty()) return;
   static const char* const kNames[] = {"debug", "info", "warn", "error"};
-  sink.Call({Napi::String::New(env, kNames[static_cast<size_t>(line->level)]), Napi::String::New(env, line->text)});
+  sink.Call(
+      {Napi::String::New(env, kNames[static_cast<size_t>(line->level)]), Napi::String::New(env, line->text)});
 }
 
 using LogFunction = Napi::TypedThreadSafeFunction<std::nullptr_t, LogLine, call_sink>;
@@ -104,7 +108,8 @@ Napi::Value set_sink(const Napi::CallbackInfo& call) {
     g_log_function_set = false;
   }
   if (call.Length() < 1 || !call[0].IsFunction()) return env.Undefined();
-  g_log_function = LogFunction::New(env, call[0].As<Napi::Function>(), "dmiofs log", 0, 1, static_cast<std::nullptr_t*>(nullptr));
+  g_log_function = LogFunction::New(env, call[0].As<Napi::Function>(), "dmiofs log", 0, 1,
+                                    static_cast<std::nullptr_t*>(nullptr));
   g_log_function.Unref(env);
   g_log_function_set = true;
   set_log_sink(to_javascript, nullptr);
@@ -120,7 +125,8 @@ Napi::Value protect_from_reclaim(const Napi::CallbackInfo& call) {
     missing.Set(count++, "PR_SET_IO_FLUSHER: " + errno_name(errno) + " (needs CAP_SYS_RESOURCE)");
   }
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
-    missing.Set(count++, "mlockall: " + errno_name(errno) + " (needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK)");
+    missing.Set(count++,
+                "mlockall: " + errno_name(errno) + " (needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK)");
   }
   return missing;
 }
@@ -141,7 +147,8 @@ Napi::Value notify_service(const Napi::CallbackInfo& call) {
     if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
     const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-    if (!fd.valid() || sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address), length) < 0) {
+    if (!fd.valid() || sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL,
+                              reinterpret_cast<sockaddr*>(&address), length) < 0) {
       err = errno;
     }
   }

@@ -49,7 +49,9 @@ int op_getattr(const char* path, struct stat* st) noexcept {
   return 0;
 }
 
-int op_fgetattr(const char* path, struct stat* st, struct fuse_file_info*) noexcept { return op_getattr(path, st); }
+int op_fgetattr(const char* path, struct stat* st, struct fuse_file_info*) noexcept {
+  return op_getattr(path, st);
+}
 
 // The size is the set's and never changes. A descriptor that was opened with O_TRUNC may zero what is beyond a shorter length: that is how
 // cp and tar make the end of a sparse copy.
@@ -120,7 +122,8 @@ int op_opendir(const char* path, struct fuse_file_info* info) noexcept {
 int op_releasedir(const char*, struct fuse_file_info*) noexcept { return 0; }
 int op_fsyncdir(const char*, int, struct fuse_file_info*) noexcept { return 0; }
 
-int op_readdir(const char* path, void* buffer, fuse_fill_dir_t filler, off_t offset, struct fuse_file_info* info) noexcept {
+int op_readdir(const char* path, void* buffer, fuse_fill_dir_t filler, off_t offset,
+               struct fuse_file_info* info) noexcept {
   ModuleInstance& instance = current_instance();
   count(instance.mount->counters.forwarded);
   return libfuse().fs_readdir(instance.next, path, buffer, filler, offset, info);

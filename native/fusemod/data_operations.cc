@@ -12,7 +12,9 @@
 namespace dmiofs {
 namespace {
 
-void count_native(ModuleInstance& instance) { instance.mount->counters.native.fetch_add(1, std::memory_order_relaxed); }
+void count_native(ModuleInstance& instance) {
+  instance.mount->counters.native.fetch_add(1, std::memory_order_relaxed);
+}
 
 int op_open(const char* path, struct fuse_file_info* info) noexcept {
   ModuleInstance& instance = current_instance();
@@ -65,7 +67,8 @@ int op_write(const char*, const char* data, size_t size, off_t offset, struct fu
   const size_t fits = std::min<uint64_t>(std::min<size_t>(size, INT32_MAX), end - at);
   if (const int err = file->set->write(data, fits, at); err != 0) return err;
   uint64_t before = file->written_end.load(std::memory_order_relaxed);
-  while (before < at + fits && !file->written_end.compare_exchange_weak(before, at + fits, std::memory_order_relaxed)) {
+  while (before < at + fits &&
+         !file->written_end.compare_exchange_weak(before, at + fits, std::memory_order_relaxed)) {
   }
   touch_modified(file);
   return static_cast<int>(fits);
@@ -100,7 +103,9 @@ int op_fallocate(const char*, int mode, off_t offset, off_t length, struct fuse_
   if (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE) {
     if (first >= size) return kind == FALLOC_FL_PUNCH_HOLE ? 0 : -EFBIG;
     if (last > size && kind == FALLOC_FL_ZERO_RANGE) return -EFBIG;
-    if (const int err = file->set->zero(first, std::min(last, size) - first, kind == FALLOC_FL_PUNCH_HOLE); err != 0) return err;
+    if (const int err = file->set->zero(first, std::min(last, size) - first, kind == FALLOC_FL_PUNCH_HOLE);
+        err != 0)
+      return err;
     touch_modified(file);
     return 0;
   }
@@ -108,7 +113,8 @@ int op_fallocate(const char*, int mode, off_t offset, off_t length, struct fuse_
   return last > size ? -ENOSPC : 0;  // the space is there
 }
 
-int op_ioctl(const char* path, int command, void*, struct fuse_file_info* info, unsigned flags, void* data) noexcept {
+int op_ioctl(const char* path, int command, void*, struct fuse_file_info* info, unsigned flags,
+             void* data) noexcept {
   ModuleInstance& instance = current_instance();
   count_native(instance);
   if ((flags & FUSE_IOCTL_DIR) != 0 || instance.mount->find(path) == nullptr) return -ENOTTY;

@@ -22,7 +22,8 @@ struct Libfuse {
   struct fuse_fs* (*fs_new)(const struct fuse_operations*, size_t, void*) = nullptr;
   void (*fs_init)(struct fuse_fs*, struct fuse_conn_info*) = nullptr;
   int (*fs_opendir)(struct fuse_fs*, const char*, struct fuse_file_info*) = nullptr;
-  int (*fs_readdir)(struct fuse_fs*, const char*, void*, fuse_fill_dir_t, off_t, struct fuse_file_info*) = nullptr;
+  int (*fs_readdir)(struct fuse_fs*, const char*, void*, fuse_fill_dir_t, off_t,
+                    struct fuse_file_info*) = nullptr;
   int (*fs_releasedir)(struct fuse_fs*, const char*, struct fuse_file_info*) = nullptr;
   int (*fs_chmod)(struct fuse_fs*, const char*, mode_t) = nullptr;
   int (*fs_chown)(struct fuse_fs*, const char*, uid_t, gid_t) = nullptr;

@@ -21,8 +21,10 @@ void* module_init(struct fuse_conn_info* connection) {
   ModuleInstance& instance = current_instance();
   // The next file system's init tells JavaScript that the mount is there.
   libfuse().fs_init(instance.next, connection);
-  connection->want |= connection->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_BIG_WRITES | FUSE_CAP_ASYNC_READ);
-  connection->want &= ~static_cast<unsigned>(FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS);  // the kernel's own locks are right on one host
+  connection->want |=
+      connection->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_BIG_WRITES | FUSE_CAP_ASYNC_READ);
+  connection->want &= ~static_cast<unsigned>(
+      FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS);  // the kernel's own locks are right on one host
   connection->max_background = 64;
   connection->congestion_threshold = 48;
   return &instance;
@@ -63,7 +65,9 @@ struct fuse_module g_module = {};
 
 }  // namespace
 
-ModuleInstance& current_instance() { return *static_cast<ModuleInstance*>(libfuse().get_context()->private_data); }
+ModuleInstance& current_instance() {
+  return *static_cast<ModuleInstance*>(libfuse().get_context()->private_data);
+}
 
 Status load_fuse(const std::string& path) {
   if (auto opened = open_libfuse(path); !opened.ok()) return opened.error();

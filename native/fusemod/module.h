@@ -26,12 +26,14 @@ inline constexpr uint64_t kRootInode = 1;
 
 // Of the operation that this thread is in. Fetched before any forwarding, which sets the context to the next file system's.
 ModuleInstance& current_instance();
-inline OpenFile* open_file(const struct fuse_file_info* info) { return reinterpret_cast<OpenFile*>(info->fh); }
+inline OpenFile* open_file(const struct fuse_file_info* info) {
+  return reinterpret_cast<OpenFile*>(info->fh);
+}
 
 // The operations, by concern.
-void add_data_operations(struct fuse_operations* operations);   // data_operations.cc
-void add_attr_operations(struct fuse_operations* operations);   // attr_operations.cc
-void add_xattr_operations(struct fuse_operations* operations);  // xattr_operations.cc
+void add_data_operations(struct fuse_operations* operations);     // data_operations.cc
+void add_attr_operations(struct fuse_operations* operations);     // attr_operations.cc
+void add_xattr_operations(struct fuse_operations* operations);    // xattr_operations.cc
 void add_refused_operations(struct fuse_operations* operations);  // refused_operations.cc
 
 void touch_modified(MountedFile* file);

@@ -7,6 +7,8 @@
 //
 // STATES of a channel: made by fuse_mount --session loop--> fuse_unmount (descriptor closed; the struct, some bytes, stays for libfuse to read).
 // THREAD SAFETY: receive and send run on libfuse's worker threads. If the shim is not called, all works with libfuse's own channel.
+#include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/uio.h>
@@ -16,9 +18,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
-#include <fcntl.h>
-#include <fuse_kernel.h>
 
 #include "base/log.h"
 #include "fusemod/libfuse.h"
@@ -46,7 +45,8 @@ void note_init(struct fuse_chan* channel, const char* request, size_t size) {
   if (header.opcode != FUSE_INIT) return;
   uint32_t version[2];
   std::memcpy(version, request + sizeof header, sizeof version);
-  if (auto* context = static_cast<MountContext*>(libfuse().chan_data(channel))) context->kernel_minor = version[1];
+  if (auto* context = static_cast<MountContext*>(libfuse().chan_data(channel)))
+    context->kernel_minor = version[1];
 }
 
 int shim_receive(struct fuse_chan** channel, char* buffer, size_t size) {
@@ -62,7 +62,8 @@ int shim_receive(struct fuse_chan** channel, char* buffer, size_t size) {
         lib.session_exit(session);
         return 0;
       }
-      if (err != EINTR && err != EAGAIN) log_line(LogLevel::kError, std::string("reading /dev/fuse: ") + std::strerror(err));
+      if (err != EINTR && err != EAGAIN)
+        log_line(LogLevel::kError, std::string("reading /dev/fuse: ") + std::strerror(err));
       return -err;
     }
     if (static_cast<size_t>(got) < sizeof(fuse_in_header)) return -EIO;
@@ -94,7 +95,8 @@ struct fuse_chan_ops g_shim_ops = {shim_receive, shim_send, shim_destroy};
 
 extern "C" {
 
-__attribute__((visibility("default"))) struct fuse_chan* fuse_mount(const char* mountpoint, struct fuse_args* args) {
+__attribute__((visibility("default"))) struct fuse_chan* fuse_mount(const char* mountpoint,
+                                                                    struct fuse_args* args) {
   using namespace dmiofs;
   const Libfuse& lib = libfuse();
   if (lib.mount == nullptr) return nullptr;

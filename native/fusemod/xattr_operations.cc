@@ -39,7 +39,8 @@ int op_getxattr(const char* path, const char* name, char* out, size_t size) noex
   }
   instance.mount->counters.forwarded.fetch_add(1, std::memory_order_relaxed);
   ValueBuffer value;
-  return give(value, libfuse().fs_getxattr(instance.next, path, name, value.data.get(), kMaxValue), out, size);
+  return give(value, libfuse().fs_getxattr(instance.next, path, name, value.data.get(), kMaxValue), out,
+              size);
 }
 
 int op_listxattr(const char* path, char* out, size_t size) noexcept {

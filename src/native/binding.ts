@@ -185,7 +185,11 @@ export interface NativeSet {
   recoveryPossible(): boolean;
   rebuilding(): boolean;
   activity(): number;
-  setSyncLimits(limits: { readonly paused: boolean; readonly speedMin: number; readonly speedMax: number }): Promise<void>;
+  setSyncLimits(limits: {
+    readonly paused: boolean;
+    readonly speedMin: number;
+    readonly speedMax: number;
+  }): Promise<void>;
   /** Drains, flushes, closes the devices. Idempotent. */
   stop(): Promise<void>;
 }
