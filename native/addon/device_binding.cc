@@ -18,7 +18,7 @@ Napi::Object probe_object(Napi::Env env, const DeviceInfo& info) {
   object.Set("direct", info.direct);
   object.Set("readOnly", info.read_only_medium);
   object.Set("rdev", std::to_string(info.rdev));
-  object.Set("dev", std::to_string(block ? 0 : info.identity.dev));
+  object.Set("dev", std::to_string(info.fs_dev));
   object.Set("inode", std::to_string(info.identity.inode));
   object.Set("serial", info.identity.serial);
   return object;

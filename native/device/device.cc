@@ -5,8 +5,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "base/log.h"
 #include "device/device_identity.h"
 #include "device/direct_io.h"
 
@@ -28,6 +30,8 @@ Result<UniqueFd> open_path(const std::string& path, struct stat* st) {
   return fail("open", path, ENOTBLK, "a leg or a log is a block device or a regular file");
 }
 
+constexpr const char* kReadOnlyHint = "the device is set read-only; see blockdev --setrw";
+
 const char* busy_hint(bool block) {
   return block ? "in use: mounted, part of another device, or held by another program or another dmiofs"
                : "in use by another program or another dmiofs: it holds a lock on this file";
@@ -39,8 +43,11 @@ Status lock_file(int fd, const std::string& path, bool writable) {
   lock.l_whence = SEEK_SET;
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return ok_status();
   if (errno == EAGAIN || errno == EACCES) return fail("lock", path, EBUSY, busy_hint(false));
-  // a file system without locks
-  if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) return ok_status();
+  if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) {
+    log_line(LogLevel::kWarn,
+             path + ": its file system has no locks: another dmiofs would not be kept from it");
+    return ok_status();
+  }
   return fail("lock", path, errno);
 }
 
@@ -53,7 +60,8 @@ Status describe_block(int fd, const std::string& path, DeviceInfo* info) {
   if (ioctl(fd, BLKROGET, &read_only) != 0) read_only = 0;
   info->size_bytes = size;
   info->logical_block_size = static_cast<uint32_t>(block_size);
-  info->memory_align = 512;
+  // Before Linux 6.0 memory had to be aligned as the offset is.
+  info->memory_align = std::min<uint32_t>(std::max<uint32_t>(512, info->logical_block_size), kPageSize);
   info->direct = true;
   info->read_only_medium = read_only != 0;
   return ok_status();
@@ -64,7 +72,21 @@ void start_info(DeviceInfo* info, const std::string& path, const struct stat& st
   info->kind = S_ISBLK(st.st_mode) ? DeviceKind::kBlock : DeviceKind::kFile;
   info->size_bytes = static_cast<uint64_t>(st.st_size);
   info->rdev = S_ISBLK(st.st_mode) ? st.st_rdev : 0;
-  info->identity = identify_device(st);
+  info->fs_dev = S_ISBLK(st.st_mode) ? 0 : st.st_dev;
+}
+
+// Since Linux 6.5 a read-only block device refuses to be opened for writing with EACCES, as missing
+// permission does.
+Error open_block_error(int path_fd, const std::string& path, int err) {
+  if (err == EBUSY) return fail("open", path, err, busy_hint(true));
+  if (err == EACCES) {
+    int read_only = 0;
+    UniqueFd fd(::open(fd_path(path_fd).c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.valid() && ioctl(fd.get(), BLKROGET, &read_only) == 0 && read_only != 0) {
+      return fail("open for writing", path, EROFS, kReadOnlyHint);
+    }
+  }
+  return fail("open", path, err);
 }
 
 // An image file: O_DIRECT where it is to be had in units that fit, else O_DSYNC.
@@ -102,10 +124,10 @@ Result<std::shared_ptr<Device>> Device::open(const std::string& path, const Devi
   UniqueFd fd;
   if (info.kind == DeviceKind::kBlock) {
     fd.reset(::open(fd_path(path_fd.value().get()).c_str(),
-                    access | O_DIRECT | O_CLOEXEC | O_NONBLOCK | (how.exclusive ? O_EXCL : 0)));
-    if (!fd.valid()) return fail("open", path, errno, errno == EBUSY ? busy_hint(true) : "");
+                    access | O_DIRECT | O_CLOEXEC | (how.exclusive ? O_EXCL : 0)));
+    if (!fd.valid()) return open_block_error(path_fd.value().get(), path, errno);
     if (auto described = describe_block(fd.get(), path, &info); !described.ok()) return described.error();
-    if (how.writable && info.read_only_medium) return fail("open for writing", path, EROFS);
+    if (how.writable && info.read_only_medium) return fail("open for writing", path, EROFS, kReadOnlyHint);
     if (info.logical_block_size > how.need_alignment) {
       return fail("open", path, EINVAL,
                   "its logical blocks are " + std::to_string(info.logical_block_size) +
@@ -119,6 +141,7 @@ Result<std::shared_ptr<Device>> Device::open(const std::string& path, const Devi
       if (auto locked = lock_file(fd.get(), path, how.writable); !locked.ok()) return locked.error();
     }
   }
+  info.identity = identify_device(fd.get(), st);
   return std::shared_ptr<Device>(new Device(std::move(fd), std::move(info)));
 }
 
@@ -129,13 +152,15 @@ Result<DeviceInfo> Device::probe(const std::string& path) {
   DeviceInfo info;
   start_info(&info, path, st);
   if (info.kind == DeviceKind::kBlock) {
-    UniqueFd fd(::open(fd_path(path_fd.value().get()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    UniqueFd fd(::open(fd_path(path_fd.value().get()).c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd.valid()) return fail("open", path, errno);
     if (auto described = describe_block(fd.get(), path, &info); !described.ok()) return described.error();
+    info.identity = identify_device(fd.get(), st);
     return info;
   }
   auto opened = open_file(path_fd.value().get(), path, O_RDONLY, kMaxLogicalBlockSize, &info);
   if (!opened.ok()) return opened.error();
+  info.identity = identify_device(opened.value().get(), st);
   info.read_only_medium =
       faccessat(AT_FDCWD, fd_path(path_fd.value().get()).c_str(), W_OK, AT_EACCESS) != 0 && errno == EROFS;
   return info;

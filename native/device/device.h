@@ -26,28 +26,34 @@ namespace dmiofs {
 enum class DeviceKind { kBlock, kFile };
 inline constexpr uint32_t kMaxLogicalBlockSize = 65536;
 
-// Who a device is, beyond its name. Stored in the set's record (mirror/set_record.h).
+// Who a device is, beyond its name: what holds over a reboot where the system tells. Stored in the set's
+// record (mirror/set_record.h); device_identity.h says where each part comes from.
 struct DeviceIdentity {
   DeviceKind kind = DeviceKind::kFile;
-  // file: st_dev of its file system; block device: 0 when `serial` is known, else st_rdev
-  uint64_t dev = 0;
+  uint64_t dev = 0;    // file: its file system; block device: 0 when `serial` is known, else st_rdev
   uint64_t inode = 0;  // file: st_ino; block device: 0
-  // block device: wwid, serial or partition UUID from sysfs; loop: the backing file's "dev:inode+offset"
-  std::string serial;
-  bool operator==(const DeviceIdentity&) const = default;
+  std::string serial;  // block device: what sysfs knows it by; file: when it was created, since inode numbers
+                       // are used again
+  // A file whose creation time one side does not know is told by file system and inode alone.
+  bool operator==(const DeviceIdentity& other) const {
+    return kind == other.kind && dev == other.dev && inode == other.inode &&
+           (serial == other.serial ||
+            (kind == DeviceKind::kFile && (serial.empty() || other.serial.empty())));
+  }
 };
 
 struct DeviceInfo {
   std::string path;
   DeviceKind kind = DeviceKind::kFile;
   uint64_t size_bytes = 0;
-  // offsets and lengths of I/O must be multiples of it; power of two, 512..65536
-  uint32_t logical_block_size = 512;
+  uint32_t logical_block_size =
+      512;  // offsets and lengths of I/O must be multiples of it; power of two, 512..65536
   uint32_t memory_align = 512;  // of buffers; power of two
   bool direct = false;          // O_DIRECT (else O_DSYNC)
   bool writable = false;
   bool read_only_medium = false;  // BLKROGET, or a read-only file system
   uint64_t rdev = 0;              // block device: st_rdev
+  uint64_t fs_dev = 0;            // file: st_dev of the file system it is on, as it is now
   DeviceIdentity identity;
 };
 

@@ -54,7 +54,7 @@ bool direct_io_units(int fd, uint64_t size_bytes, DirectIoUnits* units) {
     if (trial_read(fd, unit)) {
       // An empty file tells nothing: take the safe unit.
       units->offset_align = size_bytes < 1024 ? 4096 : unit;
-      units->memory_align = unit;
+      units->memory_align = units->offset_align;
       return true;
     }
   }

@@ -143,7 +143,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
     queue->queue(&io);
   }
   while (slot->pending > 0) {
-    queue->reap(deadline);
+    queue->drain(deadline);
     if (deadline != kNoDeadline && slot->pending > 0 && now_nanos() >= deadline) break;
   }
   for (unsigned index = 0; index < where.size(); index++) {

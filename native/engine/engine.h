@@ -9,15 +9,16 @@
 //
 // CONTRACT of every engine
 // - An Io is whole or failed: short transfers, EINTR and EAGAIN are settled inside; `result` is 0 or a
-//   negative errno.
+// negative errno.
 //   A read past the device's end is -EIO (an I/O region never lies there).
 // - `on_complete` runs exactly once for each queued Io, from within submit() or reap() of the thread that
-//   owns the queue, never from within queue(), with no engine lock held. It may queue() further Ios on the
-//   same queue; they go out with the next submit() or reap(). After on_complete was called the engine does
-//   not touch the Io again.
+// owns the queue,
+//   never from within queue(), with no engine lock held. It may queue() further Ios on the same queue; they
+//   go out with the next submit() or reap(). After on_complete was called the engine does not touch the Io
+//   again.
 // - The Io, its iovec array and its memory belong to the engine from queue() until on_complete runs. There is
-//   no cancel: who no longer wants to wait leaves queue and memory behind (a lease that ends with I/O in
-//   flight).
+// no cancel:
+//   who no longer wants to wait leaves queue and memory behind (a lease that ends with I/O in flight).
 // - No ordering between Ios. A flush covers the writes that had completed before it was queued.
 // - Nothing here allocates once a queue is open.
 //
@@ -42,11 +43,11 @@ class Device;
 enum class IoOp : uint8_t {
   kRead,
   kWrite,
-  kFlush,  // fdatasync; offset and length unused
-  // a hint to drop the range; content afterwards: zeros on files, whatever the device says on block devices
-  kDiscard,
-  // reads as zeros afterwards; -EOPNOTSUPP where the device cannot (the caller writes zeros then)
-  kWriteZeroes,
+  kFlush,        // fdatasync; offset and length unused
+  kDiscard,      // a hint to drop the range; content afterwards: zeros on files, whatever the device says on
+                 // block devices
+  kWriteZeroes,  // reads as zeros afterwards; -EOPNOTSUPP where the device cannot (the caller writes zeros
+                 // then)
 };
 inline constexpr unsigned kIoOps = 5;
 const char* to_string(IoOp op);
@@ -84,9 +85,20 @@ class IoQueue {
 
   // Submits what is queued, then waits until at least one Io has completed since the call, wake() was called,
   // or `deadline` (CLOCK_MONOTONIC nanoseconds, kNoDeadline = never) passed; runs on_complete of all that
-  // ended. Returns how many completed.
-  // A deadline in the past polls. With nothing in flight and no deadline it waits for wake().
+  // ended. Returns how many completed. A deadline in the past polls. With nothing in flight and no deadline
+  // it waits for wake().
   virtual unsigned reap(nanos_t deadline) noexcept = 0;
+
+  // The same, but waits until nothing is queued or in flight any more: who waits for the I/O of several legs
+  // pays for one system call, not one a leg. A wake() meanwhile does not end it and may be used up.
+  virtual unsigned drain(nanos_t deadline) noexcept {
+    unsigned completed = 0;
+    while (in_flight() > 0) {
+      completed += reap(deadline);
+      if (deadline != kNoDeadline && now_nanos() >= deadline) break;
+    }
+    return completed;
+  }
 
   // Makes a reap() that runs now, or the next one, return soon. From any thread.
   virtual void wake() noexcept = 0;

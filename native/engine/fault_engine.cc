@@ -1,5 +1,6 @@
 // The fault engine: see fault.h. A tool for rehearsals and tests: unlike the other engines it may allocate.
 #include <algorithm>
+#include <atomic>
 #include <deque>
 
 #include "device/device.h"
@@ -18,7 +19,22 @@ uint64_t draw(uint64_t seed, uint64_t k) {
   return z ^ (z >> 31);
 }
 
+// Whether the action means anything for this kind of I/O.
+bool applies(FaultAction action, IoOp op) {
+  switch (action) {
+    case FaultAction::kTorn: return op == IoOp::kWrite;
+    case FaultAction::kDrop: return op != IoOp::kRead;
+    case FaultAction::kCorrupt: return op == IoOp::kRead;
+    case FaultAction::kError:
+    case FaultAction::kErrorAfter:
+    case FaultAction::kDelay:
+    case FaultAction::kHang: return true;
+  }
+  return true;
+}
+
 bool matches(const FaultRule& rule, const Io& io) {
+  if (!applies(rule.action, io.op)) return false;
   if ((rule.ops & (1u << static_cast<unsigned>(io.op))) == 0) return false;
   if (!rule.device.empty() && rule.device != io.device->info().path) return false;
   if (io.op == IoOp::kFlush) return true;
@@ -142,20 +158,18 @@ class FaultQueue final : public IoQueue {
       nanos_t until = deadline;
       for (const Faulted* faulted : delayed_) until = std::min(until, faulted->due);
       if (!hanging_.empty()) until = std::min(until, now_nanos() + kHangPoll);
-      const nanos_t asked = now_nanos();
-      const unsigned inner_completed = inner_->reap(until);
+      inner_->reap(until);
       complete_ready();
-      if (completed_ > 0) {
-        inner_->submit();
-        return completed_;
-      }
-      const nanos_t now = now_nanos();
-      if (now >= deadline) return 0;
-      if (inner_completed == 0 && now < until && asked < until) return 0;  // woken
+      const bool woken = woken_.exchange(false);
+      if (completed_ > 0) inner_->submit();
+      if (completed_ > 0 || woken || (deadline != kNoDeadline && now_nanos() >= deadline)) return completed_;
     }
   }
 
-  void wake() noexcept override { inner_->wake(); }
+  void wake() noexcept override {
+    woken_.store(true);  // the inner queue's own may be used up by a reap() that this queue did for itself
+    inner_->wake();
+  }
   unsigned in_flight() const noexcept override { return in_flight_; }
 
  private:
@@ -183,13 +197,17 @@ class FaultQueue final : public IoQueue {
 
   void forward(Faulted* faulted) {
     const Io& original = *faulted->original;
+    forward_part(faulted, original.length, original.iov, original.iov_count);
+  }
+
+  void forward_part(Faulted* faulted, uint64_t length, const iovec* iov, unsigned iov_count) {
     faulted->inner = Io{};
-    faulted->inner.op = original.op;
-    faulted->inner.device = original.device;
-    faulted->inner.offset = original.offset;
-    faulted->inner.length = original.length;
-    faulted->inner.iov = original.iov;
-    faulted->inner.iov_count = original.iov_count;
+    faulted->inner.op = faulted->original->op;
+    faulted->inner.device = faulted->original->device;
+    faulted->inner.offset = faulted->original->offset;
+    faulted->inner.length = length;
+    faulted->inner.iov = iov;
+    faulted->inner.iov_count = iov_count;
     faulted->inner.context = faulted;
     faulted->inner.on_complete = [](Io* io) {
       auto* self = static_cast<Faulted*>(io->context);
@@ -200,38 +218,22 @@ class FaultQueue final : public IoQueue {
 
   void tear(Faulted* faulted) {
     const Io& original = *faulted->original;
-    if (original.op != IoOp::kWrite) {
-      end(faulted, -faulted->rule.error);
-      return;
-    }
     // Whole logical blocks only: a device tears between blocks.
     const uint64_t block = original.device->info().logical_block_size;
-    uint64_t left = std::min(faulted->rule.torn_bytes, original.length) / block * block;
-    if (left == 0) {
+    const uint64_t length = std::min(faulted->rule.torn_bytes, original.length) / block * block;
+    if (length == 0) {
       end(faulted, -faulted->rule.error);
       return;
     }
-    forward_length_ = left;
     faulted->torn.clear();
+    uint64_t left = length;
     for (unsigned i = 0; i < original.iov_count && left > 0; i++) {
       iovec piece = original.iov[i];
       piece.iov_len = std::min<uint64_t>(piece.iov_len, left);
       left -= piece.iov_len;
       faulted->torn.push_back(piece);
     }
-    faulted->inner = Io{};
-    faulted->inner.op = IoOp::kWrite;
-    faulted->inner.device = original.device;
-    faulted->inner.offset = original.offset;
-    faulted->inner.length = forward_length_;
-    faulted->inner.iov = faulted->torn.data();
-    faulted->inner.iov_count = static_cast<unsigned>(faulted->torn.size());
-    faulted->inner.context = faulted;
-    faulted->inner.on_complete = [](Io* io) {
-      auto* self = static_cast<Faulted*>(io->context);
-      self->queue->inner_ended(self, io->result);
-    };
-    inner_->queue(&faulted->inner);
+    forward_part(faulted, length, faulted->torn.data(), static_cast<unsigned>(faulted->torn.size()));
   }
 
   void inner_ended(Faulted* faulted, int result) {
@@ -239,7 +241,9 @@ class FaultQueue final : public IoQueue {
       switch (faulted->rule.action) {
         case FaultAction::kErrorAfter:
         case FaultAction::kTorn: result = -faulted->rule.error; break;
-        case FaultAction::kCorrupt: corrupt(*faulted->original); break;
+        case FaultAction::kCorrupt:
+          if (result == 0) corrupt(*faulted->original);
+          break;
         case FaultAction::kDelay:
           faulted->result = result;
           delayed_.push_back(faulted);
@@ -253,8 +257,7 @@ class FaultQueue final : public IoQueue {
   }
 
   static void corrupt(const Io& io) {
-    if (io.op == IoOp::kRead && io.iov_count > 0)
-      static_cast<uint8_t*>(io.iov[0].iov_base)[io.iov[0].iov_len / 2] ^= 0x40;
+    if (io.iov_count > 0) static_cast<uint8_t*>(io.iov[0].iov_base)[io.iov[0].iov_len / 2] ^= 0x40;
   }
 
   void end(Faulted* faulted, int result) {
@@ -304,7 +307,7 @@ class FaultQueue final : public IoQueue {
   std::vector<Faulted*> hanging_;
   std::vector<Faulted*> delayed_;
   std::deque<Faulted*> ready_;
-  uint64_t forward_length_ = 0;
+  std::atomic<bool> woken_{false};
   unsigned completed_ = 0;
   unsigned in_flight_ = 0;
 };

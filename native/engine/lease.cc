@@ -9,6 +9,15 @@ namespace {
 constexpr nanos_t kDrainNanos = 2 * kNanosPerSecond;
 constexpr auto kReapPause = std::chrono::milliseconds(20);
 
+// Its I/O may still end, into a queue that must then be there. In a list, so that a leak checker sees that it
+// is meant.
+void leave_behind(IoQueue* queue) {
+  static Mutex mutex;
+  static auto* const left = new std::vector<IoQueue*>();
+  MutexLock lock(mutex);
+  left->push_back(queue);
+}
+
 }  // namespace
 
 EngineLease::EngineLease(EngineLease&& other) noexcept
@@ -42,13 +51,12 @@ EnginePool::~EnginePool() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
-    changed_.notify_all();
+    abandoned_changed_.notify_all();
   }
   if (reaper_.joinable()) reaper_.join();
   MutexLock lock(mutex_);
   for (auto& queue : queues_) {
-    // Its I/O may still end, into a queue that must then be there.
-    if (queue->in_flight() > 0) (void)queue.release();
+    if (queue->in_flight() > 0) leave_behind(queue.release());
   }
 }
 
@@ -68,7 +76,7 @@ EngineLease EnginePool::lease() {
     queues_.push_back(opened.take());
     return EngineLease(this, queue);
   }
-  while (idle_.empty()) changed_.wait(mutex_);
+  while (idle_.empty()) idle_changed_.wait(mutex_);
   IoQueue* queue = idle_.back();
   idle_.pop_back();
   return EngineLease(this, queue);
@@ -76,7 +84,10 @@ EngineLease EnginePool::lease() {
 
 unsigned EnginePool::abandoned_ios() const {
   MutexLock lock(mutex_);
-  return abandoned_ios_;
+  unsigned ios = reaping_ios_;
+  for (const IoQueue* queue : abandoned_)
+    ios += queue->in_flight();  // nobody owns them before the reaper takes them
+  return ios;
 }
 
 void EnginePool::give_back(IoQueue* queue) {
@@ -84,11 +95,10 @@ void EnginePool::give_back(IoQueue* queue) {
   MutexLock lock(mutex_);
   if (in_flight > 0) {
     abandoned_.push_back(queue);
-    abandoned_ios_ += in_flight;
-    changed_.notify_all();
+    abandoned_changed_.notify_all();
   } else {
     idle_.push_back(queue);
-    if (idle_.size() == 1) changed_.notify_all();
+    if (idle_.size() == 1) idle_changed_.notify_all();
   }
 }
 
@@ -99,10 +109,11 @@ void EnginePool::reap_abandoned() {
     {
       MutexLock lock(mutex_);
       if (mine.empty()) {
-        while (abandoned_.empty() && !stopping_) changed_.wait(mutex_);
+        while (abandoned_.empty() && !stopping_) abandoned_changed_.wait(mutex_);
       } else {
-        changed_.wait_until(mutex_, std::chrono::steady_clock::now() + kReapPause);
+        abandoned_changed_.wait_until(mutex_, std::chrono::steady_clock::now() + kReapPause);
       }
+      for (IoQueue* queue : abandoned_) reaping_ios_ += queue->in_flight();
       mine.insert(mine.end(), abandoned_.begin(), abandoned_.end());
       abandoned_.clear();
       if (stopping_) {
@@ -120,9 +131,9 @@ void EnginePool::reap_abandoned() {
     }
     std::erase_if(mine, [](IoQueue* queue) { return queue->in_flight() == 0; });
     MutexLock lock(mutex_);
-    abandoned_ios_ = left;
+    reaping_ios_ = left;
     idle_.insert(idle_.begin(), drained.begin(), drained.end());
-    if (!drained.empty()) changed_.notify_all();
+    if (!drained.empty()) idle_changed_.notify_all();
   }
 }
 

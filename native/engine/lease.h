@@ -5,12 +5,12 @@
 // without a queue being tied to one.
 //
 //     queue:  idle --lease()--> leased --lease ends--> idle
-//                                  \--ends with I/O in flight--> abandoned (drained by the reaper thread) --> idle
+//                                  \--ends with I/O in flight--> abandoned (drained by the reaper thread) -->
+//                                  idle
 //
 // THREAD SAFETY: the pool is thread-safe; a lease belongs to one thread. LOCK ORDER: leaf; never held while
-// reaping.
-// OWNERSHIP: the pool owns the queues and outlives every lease. Its destructor waits a bounded time for
-// abandoned I/O, then leaks those queues on purpose: a hung device must not hang the exit.
+// reaping. OWNERSHIP: the pool owns the queues and outlives every lease. Its destructor waits a bounded time
+// for abandoned I/O, then leaks those queues on purpose: a hung device must not hang the exit.
 #pragma once
 
 #include <memory>
@@ -62,11 +62,12 @@ class EnginePool {
   const std::shared_ptr<Engine> engine_;
   const unsigned depth_;
   mutable Mutex mutex_;
-  CondVar changed_;
+  CondVar idle_changed_;       // for lease()
+  CondVar abandoned_changed_;  // for the reaper
   std::vector<std::unique_ptr<IoQueue>> queues_ GUARDED_BY(mutex_);
   std::vector<IoQueue*> idle_ GUARDED_BY(mutex_);
   std::vector<IoQueue*> abandoned_ GUARDED_BY(mutex_);
-  unsigned abandoned_ios_ GUARDED_BY(mutex_) = 0;
+  unsigned reaping_ios_ GUARDED_BY(mutex_) = 0;  // of the queues that the reaper holds
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread reaper_;
 };

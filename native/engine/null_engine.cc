@@ -1,7 +1,5 @@
 // The null engine: every Io succeeds and no device is touched; a read leaves its memory as it is. Measures
 // all that is above it.
-#include <condition_variable>
-
 #include "base/mutex.h"
 #include "engine/engine.h"
 

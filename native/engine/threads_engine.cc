@@ -1,13 +1,15 @@
 // The threads engine: blocking system calls on a pool of threads, where io_uring is not permitted (most
 // containers).
 //
-// The pool starts with kReadyThreads and grows when every thread is busy, so that Ios stuck on a hung device
-// do not starve the others; a thread that found nothing to do for kIdleSeconds ends. The pool's state is
-// shared by its threads: those stuck in a system call when the engine goes are left behind and end when their
-// device lets them.
+// The pool starts with kReadyThreads and grows when every thread is busy; one that found nothing to do for
+// kIdleSeconds ends. A device occupies at most kMaxThreadsOfDevice of them: Ios stuck on a hung one do not
+// starve the others. The pool's state is shared by its threads: those stuck in a system call when the engine
+// goes are left behind and end when their device lets them.
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "base/mutex.h"
@@ -19,23 +21,61 @@ namespace {
 
 constexpr unsigned kReadyThreads = 8;
 constexpr unsigned kMaxThreads = 512;
+constexpr unsigned kMaxThreadsOfDevice = 32;
+constexpr unsigned kTrackedDevices = kMaxThreads;  // each thread is at one device: it never overflows
 constexpr int kIdleSeconds = 20;
+constexpr int kEndSeconds = 2;
 
 class ThreadsQueue;
+
+// How many threads are at each device. No allocation; a device is in it while a thread is at it.
+class DeviceLoad {
+ public:
+  unsigned of(const Device* device) const {
+    const unsigned at = find(device);
+    return at < used_ ? entries_[at].threads : 0;
+  }
+  void add(const Device* device) {
+    const unsigned at = find(device);
+    if (at == used_) entries_[used_++] = {device, 0};
+    entries_[at].threads++;
+  }
+  void remove(const Device* device) {
+    const unsigned at = find(device);
+    if (--entries_[at].threads == 0) entries_[at] = entries_[--used_];
+  }
+
+ private:
+  struct Entry {
+    const Device* device = nullptr;
+    unsigned threads = 0;
+  };
+  unsigned find(const Device* device) const {
+    unsigned at = 0;
+    while (at < used_ && entries_[at].device != device) at++;
+    return at;
+  }
+  std::array<Entry, kTrackedDevices> entries_;
+  unsigned used_ = 0;
+};
 
 struct ThreadPool : std::enable_shared_from_this<ThreadPool> {
   Mutex mutex;
   CondVar work;
+  CondVar ended;
   Io* head GUARDED_BY(mutex) = nullptr;
   Io* tail GUARDED_BY(mutex) = nullptr;
   unsigned queued GUARDED_BY(mutex) = 0;
   unsigned idle GUARDED_BY(mutex) = 0;
   unsigned threads GUARDED_BY(mutex) = 0;
+  DeviceLoad load GUARDED_BY(mutex);
   bool stopping GUARDED_BY(mutex) = false;
 
   void push(Io* first, Io* last, unsigned count);
-  void grow(unsigned wanted);
-  Io* pop();  // null: this thread is to end
+  bool grow(unsigned wanted);       // false: there is not one thread
+  Io* take() REQUIRES(mutex);       // the oldest Io whose device has room for another thread
+  Io* pop(const Device* finished);  // null: this thread is to end
+  void stop();
   static void* thread_main(void* pool);
 };
 
@@ -129,19 +169,31 @@ void ThreadPool::push(Io* first, Io* last, unsigned count) {
     tail = last;
     queued += count;
     if (queued > idle) missing = queued - idle;
-    if (count == 1)
-      work.notify_one();
-    else
-      work.notify_all();
+    for (unsigned i = std::min(count, idle); i > 0; i--) work.notify_one();
   }
-  if (missing > 0) grow(missing);
+  if (missing == 0 || grow(missing)) return;
+  // The system gives us no thread at all: the caller's own does it.
+  for (;;) {
+    Io* io = nullptr;
+    {
+      MutexLock lock(mutex);
+      io = take();
+    }
+    if (io == nullptr) return;
+    io->result = do_blocking_io(*io);
+    const Device* device = io->device;
+    static_cast<ThreadsQueue*>(io->engine_state)->finish(io);
+    MutexLock lock(mutex);
+    load.remove(device);
+  }
 }
 
-void ThreadPool::grow(unsigned wanted) {
+bool ThreadPool::grow(unsigned wanted) {
   // Threads take no signals: those are the process's.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool some = true;
   for (unsigned i = 0; i < wanted; i++) {
     {
       MutexLock lock(mutex);
@@ -159,39 +211,66 @@ void ThreadPool::grow(unsigned wanted) {
     if (err != 0) {  // the threads that are there will come to it
       delete self;
       MutexLock lock(mutex);
-      threads--;
+      some = --threads > 0;
       break;
     }
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return some;
 }
 
-Io* ThreadPool::pop() {
+Io* ThreadPool::take() {
+  Io* before = nullptr;
+  for (Io* io = head; io != nullptr; before = io, io = io->next) {
+    if (load.of(io->device) >= kMaxThreadsOfDevice) continue;
+    (before == nullptr ? head : before->next) = io->next;
+    if (tail == io) tail = before;
+    queued--;
+    load.add(io->device);
+    return io;
+  }
+  return nullptr;
+}
+
+Io* ThreadPool::pop(const Device* finished) {
   MutexLock lock(mutex);
+  if (finished != nullptr) load.remove(finished);
   const auto idle_until = std::chrono::steady_clock::now() + std::chrono::seconds(kIdleSeconds);
+  Io* io = take();
+  if (io != nullptr) return io;
   idle++;
-  while (head == nullptr) {
-    const bool timed_out = !work.wait_until(mutex, idle_until);
-    if (head != nullptr) break;
+  bool timed_out = false;
+  while ((io = take()) == nullptr) {
     if (stopping || (timed_out && threads > kReadyThreads)) {
       idle--;
-      threads--;
+      if (--threads == 0) ended.notify_all();
       return nullptr;
     }
-    if (timed_out) work.wait(mutex);
+    if (timed_out)
+      work.wait(mutex);
+    else
+      timed_out = !work.wait_until(mutex, idle_until);
   }
   idle--;
-  Io* io = head;
-  head = io->next;
-  queued--;
   return io;
+}
+
+void ThreadPool::stop() {
+  MutexLock lock(mutex);
+  stopping = true;
+  work.notify_all();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kEndSeconds);
+  while (threads > 0 && ended.wait_until(mutex, until)) {
+  }
 }
 
 void* ThreadPool::thread_main(void* argument) {
   auto* holder = static_cast<std::shared_ptr<ThreadPool>*>(argument);
   const std::shared_ptr<ThreadPool> pool = std::move(*holder);
   delete holder;
-  while (Io* io = pool->pop()) {
+  const Device* finished = nullptr;
+  while (Io* io = pool->pop(finished)) {
+    finished = io->device;  // compared only from now on: it may be gone
     io->result = do_blocking_io(*io);
     static_cast<ThreadsQueue*>(io->engine_state)->finish(io);
   }
@@ -201,11 +280,7 @@ void* ThreadPool::thread_main(void* argument) {
 class ThreadsEngine final : public Engine {
  public:
   ThreadsEngine() : pool_(std::make_shared<ThreadPool>()) { pool_->grow(kReadyThreads); }
-  ~ThreadsEngine() override {
-    MutexLock lock(pool_->mutex);
-    pool_->stopping = true;
-    pool_->work.notify_all();
-  }
+  ~ThreadsEngine() override { pool_->stop(); }
   const char* name() const noexcept override { return "threads"; }
   Result<std::unique_ptr<IoQueue>> open_queue(unsigned) override {
     return std::unique_ptr<IoQueue>(new ThreadsQueue(pool_));

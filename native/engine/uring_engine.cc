@@ -1,5 +1,9 @@
 // The uring engine: a ring a queue; submit and wait are one system call. The only file that includes
 // liburing.h.
+//
+// What a hung device does: an Io that the kernel had to hand to a kernel thread of its own (a flush, a
+// zeroing, a transfer that found no free tag) belongs to the thread that submitted it, and that thread's exit
+// waits for the device.
 #include <cerrno>
 
 #include "engine/engine.h"
@@ -17,6 +21,7 @@ Result<std::shared_ptr<Engine>> make_uring_engine() {
 
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #include <algorithm>
 
@@ -37,17 +42,18 @@ class UringQueue final : public IoQueue {
   }
 
   Status open(unsigned depth) {
-    depth_ = std::min(depth, kMaxDepth);
+    depth_ = std::clamp(depth, 1u, kMaxDepth);
     wake_fd_.reset(eventfd(0, EFD_CLOEXEC));
     if (!wake_fd_.valid()) return Error{errno, "eventfd", "", ""};
     // Completions need no interrupt of their own: the owner comes for them (COOP_TASKRUN, Linux 5.19).
-    int err = io_uring_queue_init(depth_ + 1, &ring_, IORING_SETUP_CLAMP | IORING_SETUP_COOP_TASKRUN);
-    if (err == -EINVAL) err = io_uring_queue_init(depth_ + 1, &ring_, IORING_SETUP_CLAMP);
+    int err = io_uring_queue_init(depth_ + 1, &ring_, IORING_SETUP_COOP_TASKRUN);
+    if (err == -EINVAL) err = io_uring_queue_init(depth_ + 1, &ring_, 0);
     if (err < 0) return Error{-err, "io_uring_setup", "", ""};
     ring_open_ = true;
+    // Linux 5.11: waiting with a timeout in one call. Every operation used here is older.
     if ((ring_.features & IORING_FEAT_EXT_ARG) == 0)
       return Error{ENOSYS, "io_uring", "", "Linux 5.11 or later is needed"};
-    arm_wake();
+    io_uring_ring_dontfork(&ring_);  // a forked child has no business with it
     return ok_status();
   }
 
@@ -60,32 +66,30 @@ class UringQueue final : public IoQueue {
   void submit() noexcept override {
     while (io_uring_sq_ready(&ring_) > 0) {
       const int err = io_uring_submit(&ring_);
-      if (err >= 0) continue;
-      if (err == -EINTR) continue;
-      // -EAGAIN, -EBUSY: no memory or a full completion ring; what has ended makes room.
-      if (take_completions() == 0) io_uring_submit_and_wait(&ring_, 1);
+      if (err < 0 && err != -EINTR && take_completions() == 0) pause_briefly();
     }
   }
 
   unsigned reap(nanos_t deadline) noexcept override {
     unsigned completed = take_completions();
+    if (completed > 0 || woken_) submit();
     while (completed == 0 && !woken_) {
-      int err;
-      if (deadline == kNoDeadline) {
-        err = io_uring_submit_and_wait(&ring_, 1);
-      } else {
-        const nanos_t left = std::max<nanos_t>(0, deadline - now_nanos());
-        __kernel_timespec ts = {left / kNanosPerSecond, left % kNanosPerSecond};
-        io_uring_cqe* cqe = nullptr;
-        err = io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &ts, nullptr);
-      }
+      if (!wake_armed_) arm_wake();
+      enter(1, deadline);
       completed = take_completions();
-      if (err == -ETIME) break;
-      if (err < 0 && err != -EINTR && err != -EAGAIN && err != -EBUSY) break;
-      if (deadline != kNoDeadline && completed == 0 && now_nanos() >= deadline) break;
+      if (deadline != kNoDeadline && now_nanos() >= deadline) break;
     }
-    if (io_uring_sq_ready(&ring_) > 0) submit();
     woken_ = false;
+    return completed;
+  }
+
+  unsigned drain(nanos_t deadline) noexcept override {
+    unsigned completed = take_completions();
+    while (in_flight_ > 0) {
+      enter(in_kernel_, deadline);
+      completed += take_completions();
+      if (deadline != kNoDeadline && now_nanos() >= deadline) break;
+    }
     return completed;
   }
 
@@ -97,45 +101,47 @@ class UringQueue final : public IoQueue {
   unsigned in_flight() const noexcept override { return in_flight_; }
 
  private:
-  void arm_wake() {
-    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    if (sqe == nullptr) {
-      io_uring_submit(&ring_);
-      sqe = io_uring_get_sqe(&ring_);
-      if (sqe == nullptr) return;
+  // One system call: hands over what is prepared and waits until `want` completions are there or the deadline
+  // has passed.
+  void enter(unsigned want, nanos_t deadline) noexcept {
+    int err;
+    if (deadline == kNoDeadline) {
+      err = io_uring_submit_and_wait(&ring_, want);
+    } else {
+      const nanos_t left = std::max<nanos_t>(0, deadline - now_nanos());
+      __kernel_timespec timeout = {left / kNanosPerSecond, left % kNanosPerSecond};
+      io_uring_cqe* cqe = nullptr;
+      err = io_uring_submit_and_wait_timeout(&ring_, &cqe, want, &timeout, nullptr);
     }
+    // No memory (EAGAIN) or no room for completions (EBUSY) for now: what has ended makes room.
+    if (err < 0 && err != -ETIME && err != -EINTR && io_uring_cq_ready(&ring_) == 0) pause_briefly();
+  }
+
+  static void pause_briefly() noexcept {
+    const timespec pause = {0, 100'000};
+    nanosleep(&pause, nullptr);
+  }
+
+  // The kernel runs the eventfd's read as work of the thread that armed it: so the owner arms it, when it
+  // first waits, and not whoever opened the queue and may be busy with something else when the wake comes. It
+  // goes out with the next enter().
+  void arm_wake() noexcept {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);  // one entry more than `depth_`: there is one
+    if (sqe == nullptr) return;
     io_uring_prep_read(sqe, wake_fd_.get(), &wake_count_, sizeof wake_count_, 0);
     io_uring_sqe_set_data(sqe, nullptr);
-    io_uring_submit(&ring_);
+    wake_armed_ = true;
   }
 
   // False when the ring holds as many as it was made for.
   bool prepare(Io* io) noexcept {
     if (in_kernel_ >= depth_) return false;
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    if (sqe == nullptr) {
-      submit();
-      sqe = io_uring_get_sqe(&ring_);
-      if (sqe == nullptr) return false;
-    }
+    if (sqe == nullptr) return false;
     const int fd = io->device->fd();
     switch (io->op) {
-      case IoOp::kRead: {
-        const TransferRest rest = transfer_rest(*io);
-        if (rest.vectors != nullptr)
-          io_uring_prep_readv(sqe, fd, rest.vectors, rest.vector_count, io->offset + io->done);
-        else
-          io_uring_prep_read(sqe, fd, rest.single.iov_base, rest.single.iov_len, io->offset + io->done);
-        break;
-      }
-      case IoOp::kWrite: {
-        const TransferRest rest = transfer_rest(*io);
-        if (rest.vectors != nullptr)
-          io_uring_prep_writev(sqe, fd, rest.vectors, rest.vector_count, io->offset + io->done);
-        else
-          io_uring_prep_write(sqe, fd, rest.single.iov_base, rest.single.iov_len, io->offset + io->done);
-        break;
-      }
+      case IoOp::kRead:
+      case IoOp::kWrite: prepare_transfer(sqe, *io); break;
       case IoOp::kFlush: io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC); break;
       case IoOp::kDiscard:
       case IoOp::kWriteZeroes:
@@ -146,6 +152,25 @@ class UringQueue final : public IoQueue {
     io_uring_sqe_set_data(sqe, io);
     in_kernel_++;
     return true;
+  }
+
+  static void prepare_transfer(io_uring_sqe* sqe, const Io& io) noexcept {
+    const TransferRest rest = transfer_rest(io);
+    const int fd = io.device->fd();
+    const uint64_t at = io.offset + io.done;
+    const bool read = io.op == IoOp::kRead;
+    if (rest.vectors != nullptr) {
+      if (read)
+        io_uring_prep_readv(sqe, fd, rest.vectors, rest.vector_count, at);
+      else
+        io_uring_prep_writev(sqe, fd, rest.vectors, rest.vector_count, at);
+    } else {
+      const auto length = static_cast<unsigned>(rest.single.iov_len);
+      if (read)
+        io_uring_prep_read(sqe, fd, rest.single.iov_base, length, at);
+      else
+        io_uring_prep_write(sqe, fd, rest.single.iov_base, length, at);
+    }
   }
 
   void push_waiting(Io* io) noexcept {
@@ -169,7 +194,7 @@ class UringQueue final : public IoQueue {
       io->result = std::min(res, 0);
       return true;
     }
-    if (res == 0) {
+    if (res == 0 && io->length > 0) {
       io->result = -EIO;  // past the end
       return true;
     }
@@ -187,7 +212,7 @@ class UringQueue final : public IoQueue {
       io_uring_cqe_seen(&ring_, cqe);
       if (io == nullptr) {
         woken_ = true;
-        arm_wake();
+        wake_armed_ = false;
         continue;
       }
       in_kernel_--;
@@ -199,7 +224,6 @@ class UringQueue final : public IoQueue {
       in_flight_--;
       completed++;
       io->on_complete(io);
-      cqe = nullptr;
     }
     start_waiting();
     return completed;
@@ -213,6 +237,7 @@ class UringQueue final : public IoQueue {
   Io* waiting_head_ = nullptr;
   Io* waiting_tail_ = nullptr;
   bool woken_ = false;
+  bool wake_armed_ = false;
   UniqueFd wake_fd_;
   uint64_t wake_count_ = 0;
 };
