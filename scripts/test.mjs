@@ -175,7 +175,8 @@ async function runStep(step) {
   for (const match of output.matchAll(/^ok {3}(\S+\.\S+) ([\d.]+) s$/gm)) {
     durations.push({ name: `${step.name} ${match[1]}`, ms: Number(match[2]) * 1000 });
   }
-  for (const match of output.matchAll(/^SKIP .*$/gm)) reasons.push(match[0]);
+  for (const match of output.matchAll(/^SKIP (?:lint )?(.*)$/gm))
+    reasons.push(`SKIP ${step.name} ${match[1]}`);
   const sum = (step.project === undefined ? printedSum(output) : vitestSum(resultPath, step)) ?? {
     passed: 0,
     failed: 0,
