@@ -160,7 +160,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
   if (slot->pending > 0) {
     slot->refs.fetch_add(slot->pending, std::memory_order_relaxed);
     slot->detached = true;
-    impl_->buffers->count_late();
+    slot->pool->count_late();
   }
   // The lease ends here: with late Ios the queue goes to the reaper, which completes them.
 }
