@@ -3,6 +3,7 @@
 
 #include "addon/convert.h"
 #include "addon/init.h"
+#include "addon/js_callback.h"
 #include "addon/set_object.h"
 #include "fusemod/mount_context.h"
 
@@ -22,8 +23,6 @@ Napi::Value fuse_load(const Napi::CallbackInfo& call) {
   }
   return env.Undefined();
 }
-
-using EndFunction = Napi::ThreadSafeFunction;
 
 bool parse_file(Napi::Object object, MountedFile* file) {
   SetObject* set = unwrap_set(object.Get("set"));
@@ -80,11 +79,8 @@ Napi::Value fuse_attach(const Napi::CallbackInfo& call) {
     context->by_name.emplace(file->name, file.get());
     context->files.push_back(std::move(file));
   }
-  auto end = std::make_shared<EndFunction>(
-      EndFunction::New(env, on_end.As<Napi::Function>(), "dmiofs mount end", 0, 1));
-  context->on_end = [end] {
-    end->NonBlockingCall();
-    end->Release();
+  context->on_end = [end = JsCallback::make(env, on_end.As<Napi::Function>(), "dmiofs mount end")] {
+    end->call([](Napi::Env) { return std::vector<napi_value>{}; });
   };
   return number(env, attach_mount(std::move(context)));
 }

@@ -1,8 +1,9 @@
 #include "addon/set_events.h"
 
-#include <memory>
+#include <vector>
 
 #include "addon/convert.h"
+#include "addon/js_callback.h"
 
 namespace dmiofs {
 namespace {
@@ -21,32 +22,20 @@ const char* event_name(SetEventKind kind) {
   return "?";
 }
 
-void call_event(Napi::Env env, Napi::Function function, std::nullptr_t*, SetEvent* event) {
-  const std::unique_ptr<SetEvent> owned(event);
-  if (env == nullptr || function.IsEmpty()) return;
+Napi::Value event_object(Napi::Env env, const SetEvent& event) {
   Napi::Object object = Napi::Object::New(env);
-  object.Set("kind", event_name(event->kind));
-  object.Set("leg", event->leg);
-  object.Set("errno", event->err);
-  object.Set("sector", number(env, event->sector));
-  function.Call({object});
+  object.Set("kind", event_name(event.kind));
+  object.Set("leg", event.leg);
+  object.Set("errno", event.err);
+  object.Set("sector", number(env, event.sector));
+  return object;
 }
-
-using EventFunction = Napi::TypedThreadSafeFunction<std::nullptr_t, SetEvent, call_event>;
 
 }  // namespace
 
 SetEventFn make_event_function(Napi::Env env, Napi::Function function) {
-  auto* made = new EventFunction(
-      EventFunction::New(env, function, "dmiofs set event", 0, 1, static_cast<std::nullptr_t*>(nullptr)));
-  made->Unref(env);
-  const std::shared_ptr<EventFunction> shared(made, [](EventFunction* ended) {
-    ended->Release();
-    delete ended;
-  });
-  return [shared](const SetEvent& event) {
-    auto* copy = new SetEvent(event);
-    if (shared->NonBlockingCall(copy) != napi_ok) delete copy;
+  return [callback = JsCallback::make(env, function, "dmiofs set event")](const SetEvent& event) {
+    callback->call([event](Napi::Env at) { return std::vector<napi_value>{event_object(at, event)}; });
   };
 }
 

@@ -1,7 +1,6 @@
 // Events of a mirror set, from any thread to a JavaScript function.
 //
-// THREAD SAFETY: the function made may be called on any thread; it does not block. OWNERSHIP: copies share one thread-safe function, released with
-// the last; it does not keep the process alive.
+// THREAD SAFETY: the function made may be called on any thread; it does not block. OWNERSHIP: copies share one JsCallback.
 #pragma once
 
 #include <napi.h>

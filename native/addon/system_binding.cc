@@ -7,13 +7,16 @@
 #include <sys/xattr.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "addon/async_task.h"
 #include "addon/init.h"
+#include "addon/js_callback.h"
 #include "base/errno_name.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 
 namespace dmiofs {
@@ -78,41 +81,27 @@ Napi::Value unmount(const Napi::CallbackInfo& call) {
 
 // ---- the log sink: lines from any thread to one JavaScript function ----
 
-struct LogLine {
-  LogLevel level;
-  std::string text;
-};
+Mutex g_sink_mutex;  // above base/log.h's own
+std::shared_ptr<JsCallback> g_sink GUARDED_BY(g_sink_mutex);
 
-void call_sink(Napi::Env env, Napi::Function sink, std::nullptr_t*, LogLine* line) {
-  const std::unique_ptr<LogLine> owned(line);
-  if (env == nullptr || sink.IsEmpty()) return;
+void to_javascript(LogLevel level, const std::string& text, void* context) {
   static const char* const kNames[] = {"debug", "info", "warn", "error"};
-  sink.Call(
-      {Napi::String::New(env, kNames[static_cast<size_t>(line->level)]), Napi::String::New(env, line->text)});
-}
-
-using LogFunction = Napi::TypedThreadSafeFunction<std::nullptr_t, LogLine, call_sink>;
-LogFunction g_log_function;
-bool g_log_function_set = false;
-
-void to_javascript(LogLevel level, const std::string& text, void*) {
-  auto* line = new LogLine{level, text};
-  if (g_log_function.NonBlockingCall(line) != napi_ok) delete line;
+  const bool taken = static_cast<JsCallback*>(context)->call([level, text](Napi::Env env) {
+    return std::vector<napi_value>{Napi::String::New(env, kNames[static_cast<size_t>(level)]),
+                                   Napi::String::New(env, text)};
+  });
+  if (!taken) std::fprintf(stderr, "dmiofs: %s\n", text.c_str());
 }
 
 Napi::Value set_sink(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  set_log_sink(nullptr, nullptr);
-  if (g_log_function_set) {
-    g_log_function.Release();
-    g_log_function_set = false;
+  std::shared_ptr<JsCallback> sink;
+  if (call.Length() > 0 && call[0].IsFunction()) {
+    sink = JsCallback::make(env, call[0].As<Napi::Function>(), "dmiofs log");
   }
-  if (call.Length() < 1 || !call[0].IsFunction()) return env.Undefined();
-  g_log_function = LogFunction::New(env, call[0].As<Napi::Function>(), "dmiofs log", 0, 1,
-                                    static_cast<std::nullptr_t*>(nullptr));
-  g_log_function.Unref(env);
-  g_log_function_set = true;
-  set_log_sink(to_javascript, nullptr);
+  MutexLock lock(g_sink_mutex);
+  set_log_sink(sink == nullptr ? nullptr : to_javascript, sink.get());  // the one before is in use no more
+  g_sink = std::move(sink);
   return env.Undefined();
 }
 

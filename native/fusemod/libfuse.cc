@@ -4,53 +4,89 @@
 
 #include <cerrno>
 
+#include "base/mutex.h"
+#include "fusemod/module.h"
+#include "fusemod/mount_context.h"
+
 namespace dmiofs {
 namespace {
 
+Mutex g_mutex;
+std::string* g_path GUARDED_BY(g_mutex) = nullptr;  // null: not loaded
 Libfuse g_libfuse;
-bool g_loaded = false;
 
-template <typename F>
-bool find(void* library, F* function, const char* name, const char* version) {
-  void* symbol = version != nullptr ? dlvsym(library, name, version) : dlsym(library, name);
-  *function = reinterpret_cast<F>(symbol);
-  return symbol != nullptr;
+// Looks functions up and remembers the first that is not there.
+class Symbols {
+ public:
+  explicit Symbols(void* handle) : handle_(handle) {}
+
+  // `version`: where the library has several of one name, dlsym() could take an old one.
+  template <typename Function>
+  void find(Function* out, const char* name, const char* version = nullptr) {
+    void* symbol = version == nullptr ? dlsym(handle_, name) : dlvsym(handle_, name, version);
+    if (symbol == nullptr && missing_.empty()) missing_ = name;
+    *out = reinterpret_cast<Function>(symbol);
+  }
+  const std::string& missing() const { return missing_; }
+
+ private:
+  void* const handle_;
+  std::string missing_;
+};
+
+std::string find_all(void* handle, Libfuse* out) {
+  Symbols symbols(handle);
+  symbols.find(&out->register_module, "fuse_register_module");
+  symbols.find(&out->get_context, "fuse_get_context", "FUSE_2.8");
+  symbols.find(&out->opt_parse, "fuse_opt_parse");
+  symbols.find(&out->fs_new, "fuse_fs_new");
+  symbols.find(&out->fs_init, "fuse_fs_init");
+  symbols.find(&out->fs_readdir, "fuse_fs_readdir");
+  symbols.find(&out->fs_chmod, "fuse_fs_chmod");
+  symbols.find(&out->fs_chown, "fuse_fs_chown");
+  symbols.find(&out->fs_getxattr, "fuse_fs_getxattr");
+  symbols.find(&out->fs_listxattr, "fuse_fs_listxattr");
+  symbols.find(&out->fs_setxattr, "fuse_fs_setxattr");
+  symbols.find(&out->mount, "fuse_mount", "FUSE_2.6");
+  symbols.find(&out->unmount, "fuse_unmount", "FUSE_2.6");
+  symbols.find(&out->unmount_path, "fuse_unmount", "FUSE_2.2");
+  symbols.find(&out->chan_new, "fuse_chan_new", "FUSE_2.6");
+  symbols.find(&out->chan_destroy, "fuse_chan_destroy");
+  symbols.find(&out->chan_fd, "fuse_chan_fd");
+  symbols.find(&out->chan_data, "fuse_chan_data");
+  symbols.find(&out->chan_bufsize, "fuse_chan_bufsize");
+  symbols.find(&out->chan_session, "fuse_chan_session");
+  symbols.find(&out->session_exit, "fuse_session_exit");
+  symbols.find(&out->session_exited, "fuse_session_exited");
+  return symbols.missing();
 }
 
 }  // namespace
 
 const Libfuse& libfuse() { return g_libfuse; }
 
-Status open_libfuse(const std::string& path) {
-  if (g_loaded) return Error{EALREADY, "load libfuse", path, ""};
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
-  if (library == nullptr) return Error{ENOEXEC, "load libfuse", path, dlerror()};
+Status load_fuse(const std::string& path) {
+  MutexLock lock(g_mutex);
+  if (g_path != nullptr) {
+    if (*g_path == path) return ok_status();
+    return Error{EALREADY, "load libfuse", path, *g_path + " serves this process"};
+  }
+  if (dlopen("libfuse.so.2", RTLD_NOW | RTLD_NOLOAD) != nullptr) {
+    return Error{EBUSY, "load libfuse", path,
+                 "another libfuse is loaded: fuse-native was required before the addon"};
+  }
+  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
+  if (handle == nullptr) {
+    const char* reason = dlerror();
+    return Error{ELIBACC, "load libfuse", path, reason == nullptr ? "" : reason};
+  }
   Libfuse found;
-  const bool all = find(library, &found.get_context, "fuse_get_context", "FUSE_2.8") &&
-                   find(library, &found.register_module, "fuse_register_module", nullptr) &&
-                   find(library, &found.opt_parse, "fuse_opt_parse", nullptr) &&
-                   find(library, &found.fs_new, "fuse_fs_new", nullptr) &&
-                   find(library, &found.fs_init, "fuse_fs_init", nullptr) &&
-                   find(library, &found.fs_opendir, "fuse_fs_opendir", nullptr) &&
-                   find(library, &found.fs_readdir, "fuse_fs_readdir", nullptr) &&
-                   find(library, &found.fs_releasedir, "fuse_fs_releasedir", nullptr) &&
-                   find(library, &found.fs_chmod, "fuse_fs_chmod", nullptr) &&
-                   find(library, &found.fs_chown, "fuse_fs_chown", nullptr) &&
-                   find(library, &found.fs_getxattr, "fuse_fs_getxattr", nullptr) &&
-                   find(library, &found.fs_listxattr, "fuse_fs_listxattr", nullptr) &&
-                   find(library, &found.fs_setxattr, "fuse_fs_setxattr", nullptr) &&
-                   find(library, &found.mount, "fuse_mount", "FUSE_2.6") &&
-                   find(library, &found.chan_new, "fuse_chan_new", "FUSE_2.6") &&
-                   find(library, &found.chan_destroy, "fuse_chan_destroy", nullptr) &&
-                   find(library, &found.chan_fd, "fuse_chan_fd", nullptr) &&
-                   find(library, &found.chan_bufsize, "fuse_chan_bufsize", nullptr) &&
-                   find(library, &found.chan_data, "fuse_chan_data", nullptr) &&
-                   find(library, &found.chan_session, "fuse_chan_session", nullptr) &&
-                   find(library, &found.session_exited, "fuse_session_exited", nullptr) &&
-                   find(library, &found.session_exit, "fuse_session_exit", nullptr);
-  if (!all) return Error{ENOEXEC, "load libfuse", path, "it is not libfuse 2.9: a function is missing"};
+  if (const std::string missing = find_all(handle, &found); !missing.empty()) {
+    return Error{ELIBBAD, "load libfuse", path, "it has no " + missing + ": libfuse 2.9 is needed"};
+  }
   g_libfuse = found;
-  g_loaded = true;
+  g_libfuse.register_module(fuse_module_entry());
+  g_path = new std::string(path);
   return ok_status();
 }
 

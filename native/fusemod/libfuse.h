@@ -1,49 +1,46 @@
-// Libfuse: the functions of libfuse 2.9 that the module and the session shim call, found in the library that was opened by path.
+// The libfuse 2.9 that serves this process: opened by path, its functions looked up by name; nothing links to it.
 //
-// Nothing is linked against libfuse: the addon opens the library that ships with an npm package, and the FUSE binding that is loaded later finds that
-// very one by its name. Versioned symbols are asked for by version, since libfuse exports three of some.
+// fuse-native needs `libfuse.so.2`, which a fresh machine does not have; once the copy that npm ships is loaded here with RTLD_GLOBAL, the
+// dynamic linker takes it for that name.
 //
-// STATES: empty --load_fuse()--> loaded, for the life of the process. THREAD SAFETY: constant once loaded.
+// STATES: not loaded --load_fuse()--> loaded, for the life of the process. THREAD SAFETY: load_fuse() any thread; libfuse() after it returned.
 #pragma once
 
 #include <fuse.h>
 #include <fuse_lowlevel.h>
 #include <fuse_opt.h>
 
-#include "base/result.h"
-
 namespace dmiofs {
 
 struct Libfuse {
-  struct fuse_context* (*get_context)() = nullptr;
-  void (*register_module)(struct fuse_module*) = nullptr;
-  int (*opt_parse)(struct fuse_args*, void*, const struct fuse_opt*, fuse_opt_proc_t) = nullptr;
+  decltype(&::fuse_register_module) register_module = nullptr;
+  decltype(&::fuse_get_context) get_context = nullptr;
+  decltype(&::fuse_opt_parse) opt_parse = nullptr;
 
-  struct fuse_fs* (*fs_new)(const struct fuse_operations*, size_t, void*) = nullptr;
-  void (*fs_init)(struct fuse_fs*, struct fuse_conn_info*) = nullptr;
-  int (*fs_opendir)(struct fuse_fs*, const char*, struct fuse_file_info*) = nullptr;
-  int (*fs_readdir)(struct fuse_fs*, const char*, void*, fuse_fill_dir_t, off_t,
-                    struct fuse_file_info*) = nullptr;
-  int (*fs_releasedir)(struct fuse_fs*, const char*, struct fuse_file_info*) = nullptr;
-  int (*fs_chmod)(struct fuse_fs*, const char*, mode_t) = nullptr;
-  int (*fs_chown)(struct fuse_fs*, const char*, uid_t, gid_t) = nullptr;
-  int (*fs_getxattr)(struct fuse_fs*, const char*, const char*, char*, size_t) = nullptr;
-  int (*fs_listxattr)(struct fuse_fs*, const char*, char*, size_t) = nullptr;
-  int (*fs_setxattr)(struct fuse_fs*, const char*, const char*, const char*, size_t, int) = nullptr;
+  // One file system on top of another. Each sets the context's private_data to that of the one it calls: fetch your own first.
+  decltype(&::fuse_fs_new) fs_new = nullptr;
+  decltype(&::fuse_fs_init) fs_init = nullptr;
+  decltype(&::fuse_fs_readdir) fs_readdir = nullptr;
+  decltype(&::fuse_fs_chmod) fs_chmod = nullptr;
+  decltype(&::fuse_fs_chown) fs_chown = nullptr;
+  decltype(&::fuse_fs_getxattr) fs_getxattr = nullptr;
+  decltype(&::fuse_fs_listxattr) fs_listxattr = nullptr;
+  decltype(&::fuse_fs_setxattr) fs_setxattr = nullptr;
 
-  struct fuse_chan* (*mount)(const char*, struct fuse_args*) = nullptr;
-  struct fuse_chan* (*chan_new)(struct fuse_chan_ops*, int, size_t, void*) = nullptr;
-  void (*chan_destroy)(struct fuse_chan*) = nullptr;
-  int (*chan_fd)(struct fuse_chan*) = nullptr;
-  size_t (*chan_bufsize)(struct fuse_chan*) = nullptr;
-  void* (*chan_data)(struct fuse_chan*) = nullptr;
-  struct fuse_session* (*chan_session)(struct fuse_chan*) = nullptr;
-  int (*session_exited)(struct fuse_session*) = nullptr;
-  void (*session_exit)(struct fuse_session*) = nullptr;
+  // The session's channel (session_shim.cc).
+  decltype(&::fuse_mount) mount = nullptr;
+  decltype(&::fuse_unmount) unmount = nullptr;
+  void (*unmount_path)(const char* mountpoint) = nullptr;  // fuse_unmount@FUSE_2.2
+  decltype(&::fuse_chan_new) chan_new = nullptr;
+  decltype(&::fuse_chan_destroy) chan_destroy = nullptr;
+  decltype(&::fuse_chan_fd) chan_fd = nullptr;
+  decltype(&::fuse_chan_data) chan_data = nullptr;
+  decltype(&::fuse_chan_bufsize) chan_bufsize = nullptr;
+  decltype(&::fuse_chan_session) chan_session = nullptr;
+  decltype(&::fuse_session_exit) session_exit = nullptr;
+  decltype(&::fuse_session_exited) session_exited = nullptr;
 };
 
-// Opens the library at `path` for the whole process (RTLD_GLOBAL) and finds all of it. EALREADY when it is loaded.
-Status open_libfuse(const std::string& path);
 const Libfuse& libfuse();
 
 }  // namespace dmiofs

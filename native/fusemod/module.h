@@ -1,10 +1,13 @@
-// The libfuse module "dmiofs": one instance a mount, stacked on the FUSE binding's own operations (the next file system).
+// The libfuse module "dmiofs": stacked by `-o modules=dmiofs,dmiofs_mount=ID` on top of fuse-native's operations.
 //
-// It answers data and everything frequent natively, on libfuse's worker threads, and forwards the rest to JavaScript by fuse_fs_*: directory
-// listings, values of attributes, control verbs, chmod and chown. A JavaScript thread that is stuck never stops data.
+// An operation that needs only the sets and their files' attributes is answered here, on libfuse's worker thread; the others are passed on to
+// `next`, fuse-native, and so to JavaScript. No operation ever returns -ENOSYS: the kernel would not ask again until the mount ends.
 //
-// THREAD SAFETY: constant after the factory. OWNERSHIP: libfuse owns the instance until its destroy operation.
+// THREAD SAFETY: operations run on any number of worker threads at once. LOCK ORDER: MountedFile::mutex is a leaf.
+// OWNERSHIP: libfuse holds the instance (its file system's user data) from the factory to `destroy`, which deletes it.
 #pragma once
+
+#include <memory>
 
 #include "fusemod/libfuse.h"
 #include "fusemod/mount_context.h"
@@ -12,30 +15,26 @@
 namespace dmiofs {
 
 struct ModuleInstance {
-  std::shared_ptr<MountContext> mount;
-  struct fuse_fs* next = nullptr;
+  std::shared_ptr<MountContext> context;
+  struct fuse_fs* next = nullptr;  // libfuse's: freed with the session
 };
 
-// An open file of a set; its address is the fuse handle.
-struct OpenFile {
-  MountedFile* file = nullptr;
-  bool truncated = false;  // opened with O_TRUNC: ftruncate may zero what is beyond its length
-};
+// What libfuse keeps in its list of modules. Static.
+struct fuse_module* fuse_module_entry();
 
-inline constexpr uint64_t kRootInode = 1;
-
-// Of the operation that this thread is in. Fetched before any forwarding, which sets the context to the next file system's.
+// The instance whose operation runs on this thread. Not after a call of libfuse().fs_*().
 ModuleInstance& current_instance();
-inline OpenFile* open_file(const struct fuse_file_info* info) {
-  return reinterpret_cast<OpenFile*>(info->fh);
-}
+// The file of a path, counted as a native operation; null: no such file (the root is none).
+MountedFile* native_file(const char* path);
 
-// The operations, by concern.
-void add_data_operations(struct fuse_operations* operations);     // data_operations.cc
-void add_attr_operations(struct fuse_operations* operations);     // attr_operations.cc
-void add_xattr_operations(struct fuse_operations* operations);    // xattr_operations.cc
-void add_refused_operations(struct fuse_operations* operations);  // refused_operations.cc
+// Counts an operation that JavaScript is asked for; the file system to ask.
+struct fuse_fs* forward();
 
-void touch_modified(MountedFile* file);
+// Each file of operations adds its own to the table.
+void add_data_operations(fuse_operations* table);
+void add_truncate_operations(fuse_operations* table);
+void add_attr_operations(fuse_operations* table);
+void add_xattr_operations(fuse_operations* table);
+void add_namespace_operations(fuse_operations* table);
 
 }  // namespace dmiofs

@@ -1,8 +1,7 @@
 // MountContext: what one mount shows, shared by the module's operations and the addon.
 //
 // STATES: attached --factory took it up--> serving --destroy--> ended. After `ended` no operation runs on it.
-// THREAD SAFETY: `sets` is constant after attach, but for each file's attributes, which have a lock of their
-// own; counters are atomics.
+// THREAD SAFETY: `sets` is constant after attach, but for each file's attributes, which have a lock of their own; counters are atomics.
 // OWNERSHIP: shared_ptr by the registry (by id) and by the module instance.
 #pragma once
 
@@ -13,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -32,6 +32,7 @@ struct FileAttr {
 };
 
 struct MountedFile {
+  unsigned index = 0;  // in MountContext::files
   std::string name;
   std::shared_ptr<MirrorSet> set;
   ino_t inode = 0;
@@ -51,12 +52,14 @@ struct MountCounters {
 struct MountContext {
   unsigned id = 0;
   std::vector<std::unique_ptr<MountedFile>> files;
-  std::unordered_map<std::string, MountedFile*> by_name;
+  std::unordered_map<std::string_view, MountedFile*>
+      by_name;         // views of the files' own names: a lookup allocates nothing
   uid_t root_uid = 0;  // of the directory
   gid_t root_gid = 0;
   timespec started{};
   MountCounters counters;
-  std::function<void()> on_end;  // from the session's thread, once, after the last operation returned
+  std::function<void()>
+      on_end;  // once, after the last operation returned: from the session's thread; when fuse_new() failed, from its caller's
   std::atomic<bool> shim{false};
   std::atomic<unsigned> kernel_minor{0};
 
@@ -66,10 +69,10 @@ struct MountContext {
 // The registry: contexts by id, for the module's factory (`-o dmiofs_mount=ID`).
 unsigned attach_mount(std::shared_ptr<MountContext> context);
 std::shared_ptr<MountContext> find_mount(unsigned id);
-void detach_mount(unsigned id);
+void detach_mount(unsigned id);  // done by `destroy`, and by a mount that failed
 
-// dlopen()s libfuse at `path` with RTLD_GLOBAL and registers the module "dmiofs" (operations.cc) in it. Once
-// in a process.
+// dlopen()s libfuse at `path` with RTLD_GLOBAL and registers the module "dmiofs" (module.h) in it. The same path again is no error.
+// EALREADY: another path serves the process; EBUSY: fuse-native was loaded first; ELIBACC, ELIBBAD: no libfuse 2.9 there.
 Status load_fuse(const std::string& path);
 
 }  // namespace dmiofs

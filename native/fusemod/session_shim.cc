@@ -1,96 +1,181 @@
-// The session shim: the addon's own fuse_mount and fuse_unmount, which the FUSE binding calls instead of libfuse's since the addon is loaded first with
-// RTLD_GLOBAL. By them the addon owns the /dev/fuse channel:
-//
-// - the descriptor is close-on-exec: a child of the daemon that inherits it would keep a dead mount hanging for ever;
-// - the channel is not freed before libfuse has taken it off its session: fuse_unmount of libfuse 2.9 frees what fuse_session_remove_chan reads next;
-// - requests and replies pass through here, unchanged but for what a thread must know of its request.
-//
-// STATES of a channel: made by fuse_mount --session loop--> fuse_unmount (descriptor closed; the struct, some bytes, stays for libfuse to read).
-// THREAD SAFETY: receive and send run on libfuse's worker threads. If the shim is not called, all works with libfuse's own channel.
+#include "fusemod/session_shim.h"
+
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <poll.h>
-#include <sys/mount.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "base/log.h"
 #include "fusemod/libfuse.h"
-#include "fusemod/mount_context.h"
+#include "fusemod/request_edit.h"
 
 namespace dmiofs {
 namespace {
 
-constexpr char kIdOption[] = "dmiofs_mount=";
+struct Session {
+  std::shared_ptr<MountContext> context;
+  std::string mountpoint;
+  struct fuse_chan* channel = nullptr;  // null: libfuse has destroyed it
+  bool open = true;                     // the descriptor
+};
 
-// The mount's id in the option string; 0: not ours.
-unsigned mount_id(const struct fuse_args* args) {
-  for (int i = 0; i < args->argc; i++) {
-    if (const char* at = std::strstr(args->argv[i], kIdOption)) {
-      return static_cast<unsigned>(std::strtoul(at + sizeof kIdOption - 1, nullptr, 10));
+// Never destroyed: see Registry in mount_context.cc.
+struct SessionList {
+  Mutex mutex;
+  std::vector<Session*> sessions GUARDED_BY(mutex);
+};
+
+SessionList& session_list() {
+  static SessionList* const made = new SessionList;
+  return *made;
+}
+
+// Takes the session out of the list when `matches`; null: there is none.
+template <typename Predicate>
+Session* find_session(Predicate matches, bool take) {
+  SessionList& list = session_list();
+  MutexLock lock(list.mutex);
+  const auto found = std::find_if(list.sessions.begin(), list.sessions.end(), matches);
+  if (found == list.sessions.end()) return nullptr;
+  Session* session = *found;
+  if (take) list.sessions.erase(found);
+  return session;
+}
+
+// The worker threads are cancelled inside read(2): no object with a destructor lives here.
+int receive(struct fuse_chan** channel, char* buffer, size_t size) {
+  const Libfuse& fuse = libfuse();
+  struct fuse_session* session = fuse.chan_session(*channel);
+  ssize_t got;
+  int err;
+  do {
+    got = ::read(fuse.chan_fd(*channel), buffer, size);
+    err = errno;
+    if (fuse.session_exited(session)) return 0;
+  } while (got < 0 && err == ENOENT);  // the request was interrupted before it was read
+  if (got < 0) {
+    if (err == ENODEV) {  // unmounted, or the connection was aborted
+      fuse.session_exit(session);
+      return 0;
     }
+    return -err;
+  }
+  const auto length = static_cast<size_t>(got);
+  const bool whole = edit_request(*static_cast<Session*>(fuse.chan_data(*channel))->context, buffer, length);
+  return whole ? static_cast<int>(got) : -EIO;
+}
+
+// -ENOENT: the request was interrupted (libfuse then takes an open back).
+int send(struct fuse_chan* channel, const iovec parts[], size_t count) {
+  if (parts == nullptr) return 0;
+  ReplyEdit edit;
+  if (edit_reply(parts, count, &edit)) parts = edit.parts;
+  return ::writev(libfuse().chan_fd(channel), parts, static_cast<int>(count)) < 0 ? -errno : 0;
+}
+
+void close_channel(Session* session) {
+  if (!session->open) return;
+  session->open = false;
+  ::close(libfuse().chan_fd(session->channel));
+}
+
+void on_channel_destroy(struct fuse_chan* channel) {
+  auto* session = static_cast<Session*>(libfuse().chan_data(channel));
+  close_channel(session);
+  session->channel = nullptr;
+}
+
+// As fuse_kern_unmount() of libfuse: an error state on the descriptor says that it is unmounted already. It is closed before unmounting, which
+// would otherwise wait for an answer from us.
+void close_and_unmount(Session* session) {
+  pollfd state{libfuse().chan_fd(session->channel), 0, 0};
+  const bool gone = ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+  close_channel(session);
+  if (!gone) libfuse().unmount_path(session->mountpoint.c_str());
+}
+
+constexpr char kMountOption[] = "dmiofs_mount=";
+
+// 0: none of ours.
+unsigned mount_id_of(const struct fuse_args* args) {
+  for (int at = 0; args != nullptr && at < args->argc; at++) {
+    const char* found = std::strstr(args->argv[at], kMountOption);
+    if (found != nullptr)
+      return static_cast<unsigned>(std::strtoul(found + sizeof(kMountOption) - 1, nullptr, 10));
   }
   return 0;
 }
 
-void note_init(struct fuse_chan* channel, const char* request, size_t size) {
-  if (size < sizeof(fuse_in_header) + 8) return;
-  fuse_in_header header;
-  std::memcpy(&header, request, sizeof header);
-  if (header.opcode != FUSE_INIT) return;
-  uint32_t version[2];
-  std::memcpy(version, request + sizeof header, sizeof version);
-  if (auto* context = static_cast<MountContext*>(libfuse().chan_data(channel)))
-    context->kernel_minor = version[1];
-}
-
-int shim_receive(struct fuse_chan** channel, char* buffer, size_t size) {
-  const Libfuse& lib = libfuse();
-  struct fuse_session* session = lib.chan_session(*channel);
-  for (;;) {
-    const ssize_t got = ::read(lib.chan_fd(*channel), buffer, size);
-    const int err = errno;
-    if (lib.session_exited(session)) return 0;
-    if (got < 0) {
-      if (err == ENOENT) continue;  // the request was interrupted before it was read
-      if (err == ENODEV) {          // unmounted
-        lib.session_exit(session);
-        return 0;
-      }
-      if (err != EINTR && err != EAGAIN)
-        log_line(LogLevel::kError, std::string("reading /dev/fuse: ") + std::strerror(err));
-      return -err;
-    }
-    if (static_cast<size_t>(got) < sizeof(fuse_in_header)) return -EIO;
-    note_init(*channel, buffer, static_cast<size_t>(got));
-    return static_cast<int>(got);
+// Puts our channel, on a close-on-exec copy of the descriptor, in the place of libfuse's. Null: libfuse's stays.
+struct fuse_chan* replace_channel(struct fuse_chan* theirs, Session* session) {
+  const Libfuse& fuse = libfuse();
+  const int fd = ::fcntl(fuse.chan_fd(theirs), F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) return nullptr;
+  struct fuse_chan_ops table{};
+  table.receive = receive;
+  table.send = send;
+  table.destroy = on_channel_destroy;
+  session->channel = fuse.chan_new(&table, fd, fuse.chan_bufsize(theirs), session);
+  if (session->channel == nullptr) {
+    ::close(fd);
+    return nullptr;
   }
+  fuse.chan_destroy(theirs);
+  return session->channel;
 }
 
-int shim_send(struct fuse_chan* channel, const struct iovec* vectors, size_t count) {
-  if (vectors == nullptr) return 0;
-  if (::writev(libfuse().chan_fd(channel), vectors, static_cast<int>(count)) >= 0) return 0;
-  const int err = errno;
-  // ENOENT: interrupted; its answer is not wanted any more. ENODEV: unmounted meanwhile.
-  if (err != ENOENT && err != ENODEV && !libfuse().session_exited(libfuse().chan_session(channel))) {
-    log_line(LogLevel::kError, std::string("writing /dev/fuse: ") + std::strerror(err));
+struct fuse_chan* mount_session(const char* mountpoint, struct fuse_args* args,
+                                std::shared_ptr<MountContext> context) {
+  // Now: once mounted, looking at the path would wait for our own answer.
+  char* resolved = ::realpath(mountpoint, nullptr);
+  auto session = std::make_unique<Session>();
+  session->mountpoint = resolved == nullptr ? mountpoint : resolved;
+  std::free(resolved);
+  session->context = context;
+  struct fuse_chan* theirs = libfuse().mount(mountpoint, args);
+  if (theirs == nullptr) {
+    detach_mount(context->id);
+    return nullptr;
   }
-  return -err;
+  struct fuse_chan* ours = replace_channel(theirs, session.get());
+  if (ours == nullptr) {
+    log_line(LogLevel::kWarn, "the FUSE session keeps libfuse's own channel: out of descriptors or memory");
+    ::fcntl(libfuse().chan_fd(theirs), F_SETFD, FD_CLOEXEC);
+    return theirs;
+  }
+  context->shim = true;
+  SessionList& list = session_list();
+  MutexLock lock(list.mutex);
+  list.sessions.push_back(session.release());
+  return ours;
 }
-
-void shim_destroy(struct fuse_chan* channel) {
-  const int fd = libfuse().chan_fd(channel);
-  if (fd >= 0) ::close(fd);
-}
-
-struct fuse_chan_ops g_shim_ops = {shim_receive, shim_send, shim_destroy};
 
 }  // namespace
+
+void end_session(MountContext& context) {
+  std::unique_ptr<Session> session(
+      find_session([&context](const Session* one) { return one->context.get() == &context; }, true));
+  if (session == nullptr) return;
+  if (session->open && session->channel != nullptr) close_and_unmount(session.get());
+  // Frees it; a channel that is still in a session is left to that session.
+  if (session->channel != nullptr && libfuse().chan_session(session->channel) == nullptr) {
+    libfuse().chan_destroy(session->channel);
+  } else if (session->channel != nullptr) {
+    session.release();
+  }
+}
+
+bool reply_truncated_to(MountContext& context, uint64_t size) {
+  if (!context.shim) return false;
+  set_reply_size(size);
+  return true;
+}
+
 }  // namespace dmiofs
 
 extern "C" {
@@ -98,35 +183,23 @@ extern "C" {
 __attribute__((visibility("default"))) struct fuse_chan* fuse_mount(const char* mountpoint,
                                                                     struct fuse_args* args) {
   using namespace dmiofs;
-  const Libfuse& lib = libfuse();
-  if (lib.mount == nullptr) return nullptr;
-  const unsigned id = mount_id(args);
-  struct fuse_chan* original = lib.mount(mountpoint, args);
-  const std::shared_ptr<MountContext> context = find_mount(id);
-  if (original == nullptr || context == nullptr) return original;
-  const int fd = fcntl(lib.chan_fd(original), F_DUPFD_CLOEXEC, 3);
-  if (fd < 0) return original;
-  struct fuse_chan* channel = lib.chan_new(&g_shim_ops, fd, lib.chan_bufsize(original), context.get());
-  if (channel == nullptr) {
-    ::close(fd);
-    return original;
-  }
-  lib.chan_destroy(original);  // closes its descriptor; the session goes on by ours
-  context->shim = true;
-  return channel;
+  if (libfuse().mount == nullptr)
+    return nullptr;  // fuse-native without load_fuse(): it has bound to us, and there is nothing below
+  std::shared_ptr<MountContext> context = find_mount(mount_id_of(args));
+  if (context == nullptr) return libfuse().mount(mountpoint, args);
+  return mount_session(mountpoint, args, std::move(context));
 }
 
+// Called by fuse-native when the session's loop has ended; it takes the channel out of the session afterwards, so it is not freed here.
 __attribute__((visibility("default"))) void fuse_unmount(const char* mountpoint, struct fuse_chan* channel) {
   using namespace dmiofs;
-  const Libfuse& lib = libfuse();
-  if (mountpoint == nullptr || channel == nullptr || lib.chan_fd == nullptr) return;
-  const int fd = lib.chan_fd(channel);
-  if (fd < 0) return;
-  // POLLERR: the kernel has ended the session; then nothing is mounted here any more, or something else is.
-  struct pollfd state = {fd, 0, 0};
-  const bool ended = poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
-  ::close(fd);
-  if (!ended) umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
+  if (libfuse().unmount == nullptr) return;
+  Session* session = find_session([channel](const Session* one) { return one->channel == channel; }, false);
+  if (session == nullptr) {
+    libfuse().unmount(mountpoint, channel);
+  } else if (session->open) {
+    close_and_unmount(session);
+  }
 }
 
 }  // extern "C"

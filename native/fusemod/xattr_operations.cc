@@ -1,81 +1,86 @@
-// Extended attributes: names and sizes are judged here, values and verbs come from JavaScript.
-//
-// The kernel asks for security.capability before every cached write: security, system and trusted names never reach JavaScript. The next file
-// system is always asked with the largest buffer, since it answers a small one with an error of its own, or by overrunning it.
+// Extended attributes. Values, names and control verbs come from JavaScript; who may ask for what, and the rules about sizes, are settled here:
+// fuse-native breaks on a small buffer, and the kernel asks for security.capability before every cached write.
+#include <unistd.h>
+
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <string_view>
 
 #include "fusemod/module.h"
 
 namespace dmiofs {
 namespace {
 
-constexpr size_t kMaxValue = 64 * 1024;
-constexpr size_t kMaxVerb = 4096;
-constexpr char kOurs[] = "user.dmio.";
-constexpr char kControl[] = "user.dmio.control";
+constexpr std::string_view kOurs = "user.dmio.";
+constexpr std::string_view kControl = "user.dmio.control";
+constexpr size_t kLargestValue = 65536;  // the kernel's own limit (XATTR_SIZE_MAX, XATTR_LIST_MAX)
+constexpr size_t kLargestControl = 4096;
 
-struct ValueBuffer {
-  // On the heap: a FUSE worker's stack may be small.
-  std::unique_ptr<char[]> data{new char[kMaxValue]};
+struct FreeDeleter {
+  void operator()(void* memory) const { std::free(memory); }
 };
+using Scratch = std::unique_ptr<char, FreeDeleter>;
 
-int give(const ValueBuffer& value, int length, char* out, size_t size) {
-  if (length < 0 || size == 0) return length;
-  if (static_cast<size_t>(length) > size) return -ERANGE;
-  std::memcpy(out, value.data.get(), static_cast<size_t>(length));
+bool is_root(const char* path) { return std::strcmp(path, "/") == 0; }
+
+// The size rules of getxattr(2) and listxattr(2): size 0 asks how much there is.
+int answer(const char* value, int length, char* out, size_t room) {
+  if (length < 0) return length;
+  if (static_cast<size_t>(length) > kLargestValue) return -E2BIG;
+  if (room == 0) return length;
+  if (static_cast<size_t>(length) > room) return -ERANGE;
+  std::memcpy(out, value, static_cast<size_t>(length));
   return length;
 }
 
-bool exists(ModuleInstance& instance, const char* path) {
-  return std::strcmp(path, "/") == 0 || instance.mount->find(path) != nullptr;
+int on_getxattr(const char* path, const char* name, char* out, size_t room) {
+  const MountedFile* file = native_file(path);
+  if (file == nullptr && !is_root(path)) return -ENOENT;
+  if (!std::string_view(name).starts_with(kOurs) || name == kControl) return -ENODATA;
+  const Scratch value(static_cast<char*>(std::calloc(1, kLargestValue)));
+  if (value == nullptr) return -ENOMEM;
+  return answer(value.get(), libfuse().fs_getxattr(forward(), path, name, value.get(), kLargestValue), out,
+                room);
 }
 
-int op_getxattr(const char* path, const char* name, char* out, size_t size) noexcept {
-  ModuleInstance& instance = current_instance();
-  if (std::strncmp(name, kOurs, sizeof kOurs - 1) != 0 || !exists(instance, path)) {
-    instance.mount->counters.native.fetch_add(1, std::memory_order_relaxed);
-    return -ENODATA;
-  }
-  instance.mount->counters.forwarded.fetch_add(1, std::memory_order_relaxed);
-  ValueBuffer value;
-  return give(value, libfuse().fs_getxattr(instance.next, path, name, value.data.get(), kMaxValue), out,
-              size);
+int on_listxattr(const char* path, char* out, size_t room) {
+  const MountedFile* file = native_file(path);
+  if (file == nullptr && !is_root(path)) return -ENOENT;
+  const Scratch list(static_cast<char*>(std::calloc(1, kLargestValue)));
+  if (list == nullptr) return -ENOMEM;
+  return answer(list.get(), libfuse().fs_listxattr(forward(), path, list.get(), kLargestValue), out, room);
 }
 
-int op_listxattr(const char* path, char* out, size_t size) noexcept {
-  ModuleInstance& instance = current_instance();
-  instance.mount->counters.forwarded.fetch_add(1, std::memory_order_relaxed);
-  if (!exists(instance, path)) return -ENOENT;
-  ValueBuffer value;
-  return give(value, libfuse().fs_listxattr(instance.next, path, value.data.get(), kMaxValue), out, size);
+bool may_control(const MountedFile& file) {
+  const uid_t caller = libfuse().get_context()->uid;
+  MutexLock lock(file.mutex);
+  return caller == 0 || caller == file.attr.uid;
 }
 
-int op_setxattr(const char* path, const char* name, const char* data, size_t size, int flags) noexcept {
-  ModuleInstance& instance = current_instance();
-  const struct fuse_context* caller = libfuse().get_context();
-  const uid_t uid = caller->uid;
-  MountedFile* file = instance.mount->find(path);
-  if (std::strncmp(name, kOurs, sizeof kOurs - 1) != 0) return -EOPNOTSUPP;
-  if (std::strcmp(name, kControl) != 0 || file == nullptr) return -EPERM;
-  if (size > kMaxVerb) return -E2BIG;
-  {
-    MutexLock lock(file->mutex);
-    if (uid != 0 && uid != file->attr.uid) return -EPERM;
-  }
-  instance.mount->counters.forwarded.fetch_add(1, std::memory_order_relaxed);
-  return libfuse().fs_setxattr(instance.next, path, name, data, size, flags);
+int on_setxattr(const char* path, const char* name, const char* value, size_t size, int flags) {
+  const MountedFile* file = native_file(path);
+  if (file == nullptr && !is_root(path)) return -ENOENT;
+  if (!std::string_view(name).starts_with(kOurs)) return -EOPNOTSUPP;
+  if (file == nullptr || name != kControl || !may_control(*file)) return -EPERM;
+  if (size > kLargestControl) return -E2BIG;
+  return libfuse().fs_setxattr(forward(), path, name, value, size, flags);
 }
 
-int op_removexattr(const char*, const char*) noexcept { return -EPERM; }
+int on_removexattr(const char* path, const char* name) {
+  const MountedFile* file = native_file(path);
+  if (file == nullptr && !is_root(path)) return -ENOENT;
+  return std::string_view(name).starts_with(kOurs) ? -EPERM : -ENODATA;
+}
 
 }  // namespace
 
-void add_xattr_operations(struct fuse_operations* operations) {
-  operations->getxattr = op_getxattr;
-  operations->listxattr = op_listxattr;
-  operations->setxattr = op_setxattr;
-  operations->removexattr = op_removexattr;
+void add_xattr_operations(fuse_operations* table) {
+  table->getxattr = on_getxattr;
+  table->listxattr = on_listxattr;
+  table->setxattr = on_setxattr;
+  table->removexattr = on_removexattr;
 }
 
 }  // namespace dmiofs
