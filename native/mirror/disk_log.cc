@@ -69,6 +69,7 @@ Status DiskLog::load(const Options& options) {
       image_[kLogBitsOffset + at / 8] |= static_cast<uint8_t>(1u << (at % 8));
     clean = sync_regions_;
   }
+  if (options.owner) write_log_owner(image_, *options.owner);
   dirty_count_ = sync_regions_ - clean;
   if (writable_) {
     for (uint64_t block = 0; block < blocks_; block++) {

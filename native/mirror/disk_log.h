@@ -21,6 +21,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/mutex.h"
@@ -35,9 +36,10 @@ class DiskLog final : public DirtyLog {
   struct Options {
     LogGeometry geometry;
     nanos_t io_timeout = 0;
-    bool writable = true;    // else what open() would write is not written, and mark() fails with EROFS
-    bool all_dirty = false;  // the bits cannot be trusted
-    bool all_clean = false;  // a new log of legs that are equal
+    bool writable = true;       // else what open() would write is not written, and mark() fails with EROFS
+    bool all_dirty = false;     // the bits cannot be trusted
+    bool all_clean = false;     // a new log of legs that are equal
+    std::optional<Uuid> owner;  // whose log it is; none: the mark stays as it is
   };
 
   // Reads the kernel's part, brings it to its canonical form (kernel: disk_resume) and flushes: what is dirty

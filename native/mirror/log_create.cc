@@ -83,6 +83,7 @@ Status write_log(DmIo& dm_io, const std::shared_ptr<Device>& bdev, const Layout&
   how.geometry = geometry_on(*bdev, layout.count, layout.sync_region_sectors);
   how.all_clean = layout.all_clean;
   how.all_dirty = layout.all_dirty;
+  how.owner = record->uuid;
   auto log = DiskLog::open(dm_io, bdev, how);
   if (!log.ok()) return log.error();
   auto store = DiskRecordStore::open(dm_io, bdev, how.geometry, 0, true);
@@ -159,10 +160,20 @@ Result<Present> look(DmIo& dm_io, const std::shared_ptr<Device>& bdev, const Log
   std::vector<uint8_t> tail(std::min(size, kSignatureBytes));
   if (const int err = device.value()->read(size - tail.size(), tail); err != 0)
     return fail("read", path, -err);
+  // What follows a file's last whole block is out of direct I/O's reach.
+  std::vector<uint8_t> rest(bdev->info().size_bytes - size);
+  if (!rest.empty()) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.valid()) return fail("open", path, errno);
+    if (pread(fd.get(), rest.data(), rest.size(), static_cast<off_t>(size)) !=
+        static_cast<ssize_t>(rest.size())) {
+      return fail("read", path, EIO);
+    }
+  }
 
   Present present;
   present.header = parse_log_header(head);
-  present.blank = all_of_value(head, 0) && all_of_value(tail, 0);
+  present.blank = all_of_value(head, 0) && all_of_value(tail, 0) && all_of_value(rest, 0);
   const auto part = [&](uint64_t offset, uint64_t length) {
     const uint64_t from = std::min<uint64_t>(offset, head.size());
     return std::span<const uint8_t>(head).subspan(from, std::min<uint64_t>(length, head.size() - from));
@@ -196,6 +207,11 @@ Result<LogCreation> lay_out_in_place(DmIo& dm_io, const CreateLogOptions& option
   const auto refuse = [&](const std::string& why) { return fail("create log", options.path, EEXIST, why); };
   if (present.record.newest >= 0)
     return refuse("it is the log of a set already; `dmiofs init` never overwrites one");
+  if (present.header.owner) {
+    return refuse(
+        "it is the log of a set whose record is lost (" + to_string(*present.header.owner) +
+        "): which leg is right cannot be told from it; if you know, put that leg first and wipe the log");
+  }
   const bool adopt = present.header.state == LogHeaderState::kValid;
   if (!adopt && !present.blank) {
     return refuse("it is neither blank nor a dirty region log; if nothing on it is needed, wipe it first");

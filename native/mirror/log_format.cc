@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 
 #include "base/little_endian.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr size_t kVersionAt = 4;
 constexpr size_t kNrRegionsAt = 8;
+constexpr uint8_t kOwnerMagic[8] = {'D', 'M', 'I', 'O', 'F', 'S', 'L', 'G'};
 
 bool all_bytes(std::span<const uint8_t> bytes, uint8_t value) {
   return std::all_of(bytes.begin(), bytes.end(), [value](uint8_t byte) { return byte == value; });
@@ -55,6 +57,10 @@ const char* to_string(LogHeaderState state) {
 LogHeader parse_log_header(std::span<const uint8_t> bytes) {
   LogHeader header;
   if (bytes.size() < kLogBitsOffset) return header;
+  const uint8_t* const mark = bytes.data() + kLogOwnerOffset;
+  if (std::memcmp(mark, kOwnerMagic, sizeof kOwnerMagic) == 0) {
+    std::memcpy(header.owner.emplace().data(), mark + sizeof kOwnerMagic, sizeof(Uuid));
+  }
   const uint32_t magic = load_le32(bytes.data());
   if (magic != kLogMagic) {
     header.state =
@@ -73,6 +79,11 @@ void write_log_header(std::span<uint8_t> bytes, uint64_t nr_regions) {
   store_le32(bytes.data(), kLogMagic);
   store_le32(bytes.data() + kVersionAt, kLogVersion);
   store_le64(bytes.data() + kNrRegionsAt, nr_regions);
+}
+
+void write_log_owner(std::span<uint8_t> bytes, const Uuid& owner) {
+  std::memcpy(bytes.data() + kLogOwnerOffset, kOwnerMagic, sizeof kOwnerMagic);
+  std::memcpy(bytes.data() + kLogOwnerOffset + sizeof kOwnerMagic, owner.data(), owner.size());
 }
 
 uint64_t resume_log_image(std::span<uint8_t> image, uint64_t sync_regions, bool all_dirty) {
@@ -146,7 +157,7 @@ ParsedRecord parse_record(std::span<const uint8_t> slot0, std::span<const uint8_
   } else {
     parsed.problem = any(SlotState::kBadChecksum) ? "the checksum is wrong in both slots"
                      : any(SlotState::kInvalid)   ? "its content is impossible"
-                                                  : "there is none";
+                                                  : kNoRecord;
   }
   return parsed;
 }
@@ -154,7 +165,7 @@ ParsedRecord parse_record(std::span<const uint8_t> slot0, std::span<const uint8_
 ParsedLog parse_log(std::span<const uint8_t> bytes, uint32_t logical_block) {
   ParsedLog parsed;
   parsed.header = parse_log_header(bytes);
-  parsed.record.problem = "there is none";
+  parsed.record.problem = kNoRecord;
   if (parsed.header.state != LogHeaderState::kValid || parsed.header.nr_regions > kMaxSyncRegions)
     return parsed;
   const LogGeometry geometry{parsed.header.nr_regions, 1, logical_block};

@@ -2,6 +2,7 @@
 // the set's record.
 //
 //     0            header: magic, version, number of sync regions (kernel: struct log_header_disk)
+//     512          ours, in bytes that the kernel keeps and does not interpret: "DMIOFSLG" and the set's UUID
 //     1024         clean bitset, a bit a sync region, LSB first: 1 clean, 0 dirty or never in sync
 //     T            the kernel's part ends: round_up(1024 + 8 * ceil(n / 64), logical block)
 //     R            round_up(T, unit): record slot 0;  R + stride: slot 1;  R + 2 * stride: the end
@@ -26,6 +27,7 @@ namespace dmiofs {
 
 inline constexpr uint32_t kLogMagic = 0x4D695272;  // bytes 72 52 69 4D
 inline constexpr uint32_t kLogVersion = 2;
+inline constexpr uint64_t kLogOwnerOffset = 512;
 inline constexpr uint64_t kLogBitsOffset = 1024;         // kernel: LOG_OFFSET, 2 sectors
 inline constexpr uint64_t kMaxSyncRegions = UINT32_MAX;  // kernel: region_count is 32 bits
 inline constexpr uint64_t kAnyNrRegions = UINT64_MAX;    // LVM: the bits are good for any size
@@ -60,6 +62,8 @@ struct LogHeader {
   LogHeaderState state = LogHeaderState::kNotALog;
   uint32_t version = 0;
   uint64_t nr_regions = 0;  // the bits before it count; those from it on are dirty
+  // The set whose log it is. None: a log of the kernel alone. With one, a log whose record is gone can be told from a kernel's.
+  std::optional<Uuid> owner;
 };
 
 // `bytes`: at least the first 1024 of the log; fewer are not a log.
@@ -67,6 +71,7 @@ LogHeader parse_log_header(std::span<const uint8_t> bytes);
 
 // Writes magic, version 2 and `nr_regions`; the bytes that the kernel does not interpret stay as they are.
 void write_log_header(std::span<uint8_t> bytes, uint64_t nr_regions);
+void write_log_owner(std::span<uint8_t> bytes, const Uuid& owner);
 
 // Brings the kernel's part to what it means for `sync_regions` (kernel: disk_resume): bits that the header
 // does not vouch for become dirty, those beyond the last sync region 0, the header canonical. Returns how
@@ -94,6 +99,8 @@ struct ParsedSlot {
 
 // `bytes`: one slot (its stride) at `offset` bytes from the log's start.
 ParsedSlot parse_slot(std::span<const uint8_t> bytes, unsigned slot, uint64_t offset);
+
+inline constexpr const char* kNoRecord = "there is none";
 
 // Both slots. `newest`: the one with the larger generation, -1 when none counts.
 struct ParsedRecord {

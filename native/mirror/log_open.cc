@@ -46,20 +46,78 @@ bool other_place(const LogHeader& header, const LogGeometry& wanted, uint64_t de
   return other->record_offset() != wanted.record_offset() && other->total_bytes() <= device_bytes;
 }
 
-Error no_record(const OpenLogOptions& options, const LogHeader& header, const ParsedRecord& found) {
-  if (header.state == LogHeaderState::kBlank && found.problem == "there is none") {
-    return Error{ENODATA, "open log", options.path, "it is blank: run `dmiofs init` first"};
+// Why there is no record to go by, and what to do.
+Error no_record(const OpenLogOptions& options, const LogHeader& header, const std::string& problem) {
+  if (problem != kNoRecord) {
+    return refuse(options, EUCLEAN, "the record of the set cannot be trusted (" + problem + ")", kMoveAway);
   }
-  if (header.state == LogHeaderState::kValid && found.problem == "there is none") {
-    return Error{ENODATA, "open log", options.path,
-                 "a dirty region log without the record of a set: `dmiofs init` takes over the log of a "
-                 "kernel mirror"};
+  if (header.owner) return refuse(options, EUCLEAN, "the record of the set is lost", kMoveAway);
+  switch (header.state) {
+    case LogHeaderState::kBlank:
+      return Error{ENODATA, "open log", options.path, "it is blank: run `dmiofs init` first"};
+    case LogHeaderState::kValid:
+      return Error{ENODATA, "open log", options.path,
+                   "a dirty region log without the record of a set: `dmiofs init` takes over the log of a "
+                   "kernel mirror"};
+    case LogHeaderState::kNotALog:
+    case LogHeaderState::kUnknownVersion: break;
   }
-  if (header.state != LogHeaderState::kValid && found.problem == "there is none") {
-    return Error{EINVAL, "open log", options.path, "it is not a log: is `log.path` right?"};
+  return Error{EINVAL, "open log", options.path, "it is not a log of dmiofs: is `log.path` right?"};
+}
+
+// Opens the record where it should be, else where it was when the log was made for another number of sync regions; `place` says where.
+Result<std::shared_ptr<DiskRecordStore>> find_record(DmIo& dm_io, const OpenLogOptions& options,
+                                                     const std::shared_ptr<Device>& bdev,
+                                                     const LogHeader& header, LogGeometry* place) {
+  const LogGeometry wanted = *place;
+  const uint64_t device_bytes = bdev->info().size_bytes;
+  std::shared_ptr<DiskRecordStore> found;
+  std::string problem = kNoRecord;
+  if (wanted.total_bytes() <= device_bytes) {
+    auto store = DiskRecordStore::open(dm_io, bdev, wanted, options.io_timeout, options.writable);
+    if (!store.ok()) return store.error();
+    found = store.take();
+    if (found->load().record() != nullptr) return found;
+    problem = found->load().problem;
   }
-  return refuse(options, EUCLEAN, "the record of the set cannot be trusted (" + found.problem + ")",
-                kMoveAway);
+  LogGeometry other;
+  if (other_place(header, wanted, device_bytes, &other)) {
+    auto store = DiskRecordStore::open(dm_io, bdev, other, options.io_timeout, false);
+    if (!store.ok()) return store.error();
+    if (store.value()->load().record() != nullptr) {
+      *place = other;
+      return store.take();
+    }
+    if (found == nullptr) problem = store.value()->load().problem;
+  } else if (found == nullptr && (header.owner || header.state != LogHeaderState::kValid)) {
+    return refuse(options, EUCLEAN, "the log is cut off", kMoveAway);
+  }
+  return no_record(options, header, problem);
+}
+
+// Whether the bits say what the record's set wrote; else sets all_dirty and says why.
+void judge_bits(const OpenLogOptions& options, const LogHeader& header, OpenedLog* result) {
+  const SetRecord& record = result->record;
+  const auto number = [](uint64_t value) { return std::to_string(value); };
+  const LogGeometry recorded{record.count, record.sync_region_sectors, 512};
+  if (record.count != options.count || record.sync_region_sectors != options.sync_region_sectors) {
+    result->all_dirty = true;
+    result->note = "the log was made for " + number(record.count) + " sectors in sync regions of " +
+                   number(record.sync_region_sectors) + ", now there are " + number(options.count) +
+                   " in sync regions of " + number(options.sync_region_sectors);
+  } else if (header.state != LogHeaderState::kValid) {
+    result->all_dirty = true;
+    result->note = std::string("the header of the log is damaged (") + to_string(header.state) + ")";
+  } else if (header.nr_regions != recorded.sync_regions()) {
+    result->all_dirty = true;
+    result->written_by_other = true;
+    result->note = "the log was written by someone else, for " + number(header.nr_regions) +
+                   " sync regions instead of " + number(recorded.sync_regions());
+  } else if (!header.owner) {
+    result->all_dirty = true;
+    result->written_by_other = true;
+    result->note = "the log was made anew by someone else";
+  }
 }
 
 }  // namespace
@@ -70,50 +128,24 @@ Result<OpenedLog> open_log(DmIo& dm_io, const OpenLogOptions& options) {
   std::shared_ptr<Device> bdev = opened.take();
   const LogGeometry geometry{options.count, options.sync_region_sectors, bdev->info().logical_block_size};
   if (auto checked = geometry.check(); !checked.ok()) return checked.error();
-  const uint64_t device_bytes = bdev->info().size_bytes;
-  if (device_bytes < geometry.unit()) return refuse(options, EUCLEAN, "the log is cut off", kMoveAway);
+  if (bdev->info().size_bytes < geometry.unit())
+    return refuse(options, EUCLEAN, "the log is cut off", kMoveAway);
   auto header = read_header(dm_io, bdev, geometry, options.io_timeout);
   if (!header.ok()) return header.error();
 
   OpenedLog result;
   LogGeometry place = geometry;
-  LogGeometry other;
-  const bool has_other = other_place(header.value(), geometry, device_bytes, &other);
-  if (geometry.total_bytes() > device_bytes && !has_other)
-    return refuse(options, EUCLEAN, "the log is cut off", kMoveAway);
-  if (geometry.total_bytes() <= device_bytes) {
-    auto store = DiskRecordStore::open(dm_io, bdev, geometry, options.io_timeout, options.writable);
-    if (!store.ok()) return store.error();
-    result.record_store = store.take();
+  auto found = find_record(dm_io, options, bdev, header.value(), &place);
+  if (!found.ok()) return found.error();
+  result.record_store = found.take();
+  result.record = *result.record_store->load().record();
+  if (header.value().owner && *header.value().owner != result.record.uuid) {
+    return refuse(options, EUCLEAN,
+                  "its bits belong to set " + to_string(*header.value().owner) + " and its record to set " +
+                      to_string(result.record.uuid),
+                  kMoveAway);
   }
-  if (has_other && (result.record_store == nullptr || result.record_store->load().record() == nullptr)) {
-    auto store = DiskRecordStore::open(dm_io, bdev, other, options.io_timeout, false);
-    if (!store.ok()) return store.error();
-    if (store.value()->load().record() != nullptr || result.record_store == nullptr) {
-      result.record_store = store.take();
-      place = other;
-    }
-  }
-  const SetRecord* newest = result.record_store->load().record();
-  if (newest == nullptr) return no_record(options, header.value(), result.record_store->load());
-  result.record = *newest;
-
-  const auto number = [](uint64_t value) { return std::to_string(value); };
-  const LogGeometry recorded{newest->count, newest->sync_region_sectors, geometry.logical_block};
-  if (newest->count != options.count || newest->sync_region_sectors != options.sync_region_sectors) {
-    result.all_dirty = true;
-    result.note = "the log was made for " + number(newest->count) + " sectors in sync regions of " +
-                  number(newest->sync_region_sectors) + ", now there are " + number(options.count) +
-                  " in sync regions of " + number(options.sync_region_sectors);
-  } else if (header.value().state != LogHeaderState::kValid) {
-    result.all_dirty = true;
-    result.note = std::string("the header of the log is damaged (") + to_string(header.value().state) + ")";
-  } else if (header.value().nr_regions != recorded.sync_regions()) {
-    result.all_dirty = true;
-    result.written_by_other = true;
-    result.note = "the log was written by someone else, for " + number(header.value().nr_regions) +
-                  " sync regions instead of " + number(recorded.sync_regions());
-  }
+  judge_bits(options, header.value(), &result);
 
   const bool was_clean = result.record.clean;
   result.record.count = options.count;
@@ -148,6 +180,7 @@ Result<OpenedLog> open_log(DmIo& dm_io, const OpenLogOptions& options) {
   how.io_timeout = options.io_timeout;
   how.writable = options.writable;
   how.all_dirty = result.all_dirty;
+  how.owner = result.record.uuid;
   auto log = DiskLog::open(dm_io, bdev, how);
   if (!log.ok()) return log.error();
   result.log = log.take();
