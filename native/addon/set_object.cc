@@ -143,21 +143,24 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
     if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size())
       return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
     const LegInfo& known = info.legs[static_cast<size_t>(leg)];
-    std::shared_ptr<Device> device;
-    if (known.state == LegState::kMissing) {
-      DeviceOpen how;
-      how.need_alignment = io_region_alignment(known.sector, known.count);
-      auto opened = Device::open(known.device, how);
-      if (!opened.ok()) return opened.error();
-      device = opened.take();
-      if (device->info().size_bytes < bytes_of(known.sector + known.count)) {
-        return Error{ENOSPC, "re-add leg", known.device, "the device has become smaller than its I/O region"};
-      }
+    // Opened again: what is under its path now may be another device, or the same one with a new descriptor. One
+    // that is held still is the one that the set has.
+    std::optional<LegDevice> device;
+    DeviceOpen how;
+    how.need_alignment = io_region_alignment(known.sector, known.count);
+    auto opened = Device::open(known.device, how);
+    if (opened.ok()) {
+      device = LegDevice{known.device, opened.take(), known.sector};
+    } else if (known.state == LegState::kMissing || opened.error().err != EBUSY) {
+      return opened.error();
     }
     const int err = set->begin_rebuild(static_cast<unsigned>(leg), device, full);
     if (err == 0) return std::nullopt;
     return Error{-err, "re-add leg " + std::to_string(leg), "set " + info.name,
-                 err == -EEXIST ? "it is in use" : ""};
+                 err == -EEXIST   ? "it is in use"
+                 : err == -ENOSPC ? "the device has become smaller than its I/O region"
+                 : err == -EBUSY  ? "the device has not yet answered a write that timed out"
+                                  : ""};
   });
 }
 

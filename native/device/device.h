@@ -4,7 +4,7 @@
 // that a device that comes back under the same name can be told from the one that left. Reads and writes go
 // through an engine (engine/engine.h), never through this class.
 //
-// STATES: open until destroyed. THREAD SAFETY: constant after open(), any thread may use it.
+// STATES: open until destroyed. THREAD SAFETY: constant after open() but for a counter; used by any thread.
 // OWNERSHIP: shared_ptr. An I/O in flight does not hold one: whoever issues I/O keeps the device alive until
 // it ended (for I/O that outlived its deadline the request does, dmio/request.h).
 //
@@ -13,6 +13,7 @@
 // write lock on image files.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -82,6 +83,12 @@ class Device {
   const DeviceInfo& info() const { return info_; }
   int fd() const { return fd_.get(); }
 
+  // I/O that its caller no longer waits for and that has not ended (dmio/request_slot.h). What it writes may
+  // still land: until this is 0 nothing newer may be written where it writes.
+  unsigned late_ios() const { return late_ios_.load(std::memory_order_acquire); }
+  void late_io_started() const { late_ios_.fetch_add(1, std::memory_order_relaxed); }
+  void late_io_ended() const { late_ios_.fetch_sub(1, std::memory_order_release); }
+
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
@@ -90,6 +97,7 @@ class Device {
 
   const UniqueFd fd_;
   const DeviceInfo info_;
+  mutable std::atomic<unsigned> late_ios_{0};
 };
 
 }  // namespace dmiofs

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <thread>
 
 #include "dmio/async_worker.h"
 #include "dmio/request.h"
@@ -108,7 +106,9 @@ void run_ended(Io* io) {
   auto* slot = static_cast<RequestSlot*>(io->context);
   slot->answers[static_cast<size_t>(io - slot->ios.data())].store(io->result, std::memory_order_release);
   slot->pending--;
-  if (slot->detached) slot->pool->put(slot);
+  if (!slot->detached) return;
+  io->device->late_io_ended();
+  slot->pool->put(slot);
 }
 
 }  // namespace
@@ -152,6 +152,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
     if (err == kNoAnswer) {
       result->late_bits |= error_bit(index);
       slot->late_devices[index] = where[index].bdev;
+      where[index].bdev->late_io_started();
       err = -ETIMEDOUT;
     }
     result->errnos[index] = err;
@@ -163,15 +164,6 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
     slot->pool->count_late();
   }
   // The lease ends here: with late Ios the queue goes to the reaper, which completes them.
-}
-
-int DmIo::wait_late(const BufferRef& buffer, unsigned index) {
-  // Rare: the last good leg hangs. The answer comes on the reaper's thread, so this polls.
-  int answer;
-  while ((answer = buffer.slot()->answers[index].load(std::memory_order_acquire)) == kNoAnswer) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return answer;
 }
 
 unsigned DmIo::late_buffers() const { return impl_->buffers->late(); }

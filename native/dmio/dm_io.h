@@ -80,10 +80,6 @@ class DmIo {
   void run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, ErrorBits skip, uint64_t offset,
            size_t length, size_t buffer_offset, nanos_t deadline, DmIoResult* result);
 
-  // Waits, however long, for I/O region `index` of the buffer's last run(), which was late there; 0 or
-  // -errno.
-  int wait_late(const BufferRef& buffer, unsigned index);
-
   unsigned late_buffers() const;  // buffers whose I/O has outlived its caller
   unsigned total_buffers() const;
   Engine& engine();

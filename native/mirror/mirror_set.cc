@@ -3,23 +3,74 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <utility>
 
+#include "base/log.h"
 #include "mirror/mirror_set_impl.h"
+#include "mirror/set_start.h"
 
 namespace dmiofs {
+namespace {
+
+constexpr size_t kCleanAtStop = 65536;  // sync regions a batch
+
+}  // namespace
 
 MirrorSet::MirrorSet(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 MirrorSet::~MirrorSet() { stop(); }
 
-Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptions options) {
-  if (options.legs.empty() || options.legs.size() > kMaxIoRegions) {
-    return Error{EINVAL, "open set", options.name, "a mirror set has 1 to 64 legs"};
+namespace {
+
+// What no set can have, whatever its record says.
+Status check_shape(const MirrorSetOptions& options, uint32_t block) {
+  const auto refuse = [&options](const std::string& hint) {
+    return Error{EINVAL, "open set", options.name, hint};
+  };
+  if (options.legs.empty() || options.legs.size() > kMaxIoRegions)
+    return refuse("a mirror set has 1 to 64 legs");
+  if (options.count == 0) return refuse("it has no sectors");
+  const std::string unit = std::to_string(block) + " bytes, a leg's logical block";
+  if (!is_aligned(bytes_of(options.count), block)) return refuse("its size is not a multiple of " + unit);
+  if (!std::has_single_bit(options.sync_region_sectors) || bytes_of(options.sync_region_sectors) < block) {
+    return refuse("the sync region size is not a power of two of at least " + unit);
   }
+  for (const LegOptions& leg : options.legs) {
+    if (leg.bdev == nullptr) continue;
+    const DeviceInfo& info = leg.bdev->info();
+    if (!is_aligned(bytes_of(leg.sector), info.logical_block_size)) {
+      return refuse(leg.device + ": sector " + std::to_string(leg.sector) +
+                    " is not at a block of the device");
+    }
+    if (info.size_bytes < bytes_of(options.count) ||
+        bytes_of(leg.sector) > info.size_bytes - bytes_of(options.count)) {
+      return refuse(leg.device + ": the leg lies beyond the device's end");
+    }
+    if (!options.read_only && !info.writable) return refuse(leg.device + ": is not open for writing");
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptions options) {
+  uint32_t block = kSectorSize;
+  for (const LegOptions& leg : options.legs) {
+    if (leg.bdev != nullptr) block = std::max(block, leg.bdev->info().logical_block_size);
+  }
+  if (const Status shape = check_shape(options, block); !shape.ok()) return shape.error();
+  if (options.record_store != nullptr && !options.record.has_value()) {
+    return Error{EINVAL, "start set", options.name, "its log holds no valid record: no leg can be trusted"};
+  }
+  const SetRecord record = options.record.has_value() ? *options.record : make_record(options);
+  auto plan = plan_start(options, record);
+  if (!plan.ok()) return plan.error();
+
   auto impl = std::make_unique<Impl>(dm_io);
   impl->name = options.name;
   impl->count = options.count;
   impl->size = bytes_of(options.count);
+  impl->block = block;
   impl->read_policy = options.read_policy;
   impl->io_timeout = options.io_timeout;
   impl->read_only = options.read_only;
@@ -28,60 +79,69 @@ Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptio
   impl->on_event = std::move(options.on_event);
   impl->log = std::move(options.log);
   impl->record_store = std::move(options.record_store);
-  for (const LegOptions& leg : options.legs) {
-    if (leg.bdev != nullptr) impl->block = std::max(impl->block, leg.bdev->info().logical_block_size);
-  }
-  if (!is_aligned(impl->size, impl->block)) {
-    return Error{
-        EINVAL, "open set", options.name,
-        "its size is not a multiple of " + std::to_string(impl->block) + " bytes, a leg's logical block"};
-  }
   auto regions = SyncRegions::create(impl->size, bytes_of(options.sync_region_sectors), impl->log.get());
   if (!regions.ok()) return regions.error();
   impl->regions = regions.take();
-  for (const uint64_t at : options.dirty_at_start) {
-    impl->regions->set_dirty_in_memory(at);
-    if (options.sync_dirty_at_start) impl->regions->set_in_sync(at, false);
-  }
-  {
-    MutexLock lock(impl->state_mutex);
-    impl->record = std::move(options.record);
-    impl->record.legs.resize(options.legs.size());
-    impl->record.clean = false;
-    for (LegOptions& given : options.legs) {
-      auto leg = std::make_unique<Leg>();
-      leg->device = given.device;
-      leg->sector = given.sector;
-      leg->state = given.bdev == nullptr ? LegState::kMissing : given.state;
-      leg->errors = given.errors;
-      leg->error_kinds = given.error_kinds;
-      leg->left_generation = given.left_generation;
-      leg->uuid = given.uuid;
-      impl->legs.push_back(std::move(leg));
-      impl->where.push_back(IoRegion{std::move(given.bdev), given.sector, options.count});
-    }
-    impl->view.state_generation = impl->record.generation;
-    impl->recompute_view();
-    for (auto& leg : impl->legs) {
-      if (leg->state != LegState::kInSync && leg->left_generation == 0)
-        leg->left_generation = impl->view.state_generation;
-    }
-    if (impl->view.in_sync == 0) {
-      return Error{ENXIO, "open set", options.name, "no in-sync leg can be opened"};
-    }
-  }
+  if (impl->log != nullptr) impl->load_log(plan.value().sync_dirty);
+  impl->take_up(options.legs, record, plan.value());
+
   std::shared_ptr<MirrorSet> set(new MirrorSet(std::move(impl)));
-  Impl& self = *set->impl_;
-  // "In use" is on stable storage before the first write: a start that finds it knows that the stop was
-  // unclean.
-  if (!self.read_only) {
-    if (const int err = self.persist(self.current_view().state_generation);
-        err != 0 && self.record_store != nullptr) {
-      return Error{-err, "write the record of set", self.name, "its log cannot be written"};
-    }
-    self.cleaner = std::thread([&self] { self.clean_idle(); });
-  }
+  set->impl_->begin(plan.value());
   return set;
+}
+
+// What the log says is dirty: to be copied at a leg's return, and with `sync_dirty` now.
+void MirrorSet::Impl::load_log(bool sync_dirty) {
+  for (uint64_t at = 0; at < regions->count(); at++) {
+    if (!log->dirty(at)) continue;
+    regions->set_dirty_in_memory(at);
+    if (sync_dirty) regions->set_in_sync(at, false);
+  }
+}
+
+void MirrorSet::Impl::take_up(const std::vector<LegOptions>& given, const SetRecord& from,
+                              const StartPlan& plan) {
+  MutexLock lock(state_mutex);
+  record = from;
+  record.clean = false;
+  generation = from.generation + 1;
+  durable_generation.store(from.generation);
+  for (unsigned index = 0; index < given.size(); index++) {
+    const LegRecord& recorded = plan.legs[index];
+    auto leg = std::make_unique<Leg>();
+    leg->device = given[index].device;
+    leg->sector = given[index].sector;
+    leg->state = recorded.state;
+    leg->errors = recorded.errors;
+    leg->error_kinds = recorded.error_kinds;
+    leg->left_generation = recorded.left_generation;
+    leg->uuid = recorded.uuid;
+    leg->identity = recorded.identity;
+    legs.push_back(std::move(leg));
+    where.push_back(IoRegion{given[index].bdev, given[index].sector, count});
+  }
+  recompute_view();
+  view.left_generation = generation;
+  in_use_generation = generation;
+}
+
+// "In use" is on stable storage before the first write (start_write); a log that cannot take it now does not
+// keep the set from being read.
+void MirrorSet::Impl::begin(const StartPlan& plan) {
+  if (!read_only) {
+    persist(in_use_generation);
+    background = std::thread([this] { run_background(); });
+  }
+  for (const unsigned leg : plan.not_trusted) {
+    log_line(LogLevel::kWarn,
+             "set " + name + ": leg " + std::to_string(leg) + " (" + legs[leg]->device +
+                 ") is not trusted: " +
+                 (where[leg].bdev == nullptr ? "it is missing" : "it is not the recorded device"));
+  }
+  const ErrorBits out = all_legs() & ~current_view().in_sync;
+  for (ErrorBits left = out; left != 0; left &= left - 1)
+    tell(SetEventKind::kDegradedAtStart, std::countr_zero(left));
+  if (regions->in_sync_count() != regions->count()) tell(SetEventKind::kSyncNeeded);
 }
 
 uint64_t MirrorSet::size_bytes() const { return impl_->size; }
@@ -121,8 +181,8 @@ SetInfo MirrorSet::snapshot() const {
   info.dirty_sync_regions = self.regions->dirty_count();
   info.late_ios = self.dm_io.late_buffers();
   MutexLock lock(self.state_mutex);
-  info.generation = self.view.state_generation;
-  info.log_failed = self.log_failed;
+  info.generation = self.generation;
+  info.log_failed = self.log_failed || self.record_failed;
   info.paused = self.record.paused;
   info.speed_min = self.record.speed_min;
   info.speed_max = self.record.speed_max;
@@ -159,35 +219,57 @@ SetInfo MirrorSet::snapshot() const {
 
 void MirrorSet::stop() {
   Impl& self = *impl_;
+  self.inside.fetch_or(Impl::kClosed);
   {
     MutexLock lock(self.gate_mutex);
-    if (self.stopped) return;
-    self.closed = true;
-    while (self.inside > 0) self.gate_changed.wait(self.gate_mutex);
-    if (self.stopped) return;
-    self.stopped = true;
-    self.gate_changed.notify_all();
-  }
-  if (self.cleaner.joinable()) self.cleaner.join();
-  if (self.read_only) return;
-  const bool flushed = self.flush_legs(LegErrorKind::kFlush) == 0;
-  if (flushed && self.current_view().active == self.all_legs()) {
-    for (;;) {
-      const std::vector<uint64_t> flagged = self.regions->start_cleaning(now_nanos(), 65536);
-      if (flagged.empty()) break;
-      if (self.regions->finish_cleaning(flagged, true) != 0) break;
+    if (self.stopping) {
+      while (!self.stopped) self.gate_changed.wait(self.gate_mutex);
+      return;
     }
+    self.stopping = true;
   }
-  uint64_t generation = 0;
+  if (self.background.joinable()) {
+    {
+      MutexLock lock(self.background_mutex);
+      self.background_stop = true;
+      self.background_wake.notify_all();
+    }
+    self.background.join();
+  }
+  {
+    MutexLock lock(self.gate_mutex);
+    while (self.inside.load() != Impl::kClosed) self.gate_changed.wait(self.gate_mutex);
+  }
+  if (!self.read_only) self.come_to_rest();
   {
     MutexLock lock(self.state_mutex);
-    // Legs out of the set do not make the stop unclean; legs in it that could not be flushed do.
-    self.record.clean = flushed && self.regions->in_sync_count() == self.regions->count();
-    generation = ++self.view.state_generation;
+    for (IoRegion& region : self.where) region.bdev.reset();
+    self.retired.clear();
   }
-  self.persist(generation);
-  MutexLock lock(self.state_mutex);
-  for (IoRegion& region : self.where) region.bdev.reset();
+  MutexLock lock(self.gate_mutex);
+  self.stopped = true;
+  self.gate_changed.notify_all();
+}
+
+// The last flush, cleaning and record of a set that no I/O runs on any more.
+void MirrorSet::Impl::come_to_rest() {
+  const bool flushed = flush_legs(LegErrorKind::kFlush) == 0;
+  if (flushed) {
+    while (clean_batch(0, kCleanAtStop)) {
+    }
+  }
+  {
+    MutexLock lock(state_mutex);
+    bool late = false;
+    for (unsigned index = 0; index < legs.size(); index++) {
+      late = late || ((view.active & error_bit(index)) != 0 && where[index].bdev->late_ios() > 0);
+    }
+    // Legs out of the set do not make the stop unclean; legs in it that could not be flushed, or may differ,
+    // do.
+    record.clean = flushed && !late && regions->in_sync_count() == regions->count();
+    changed();
+  }
+  persist(current_generation());
 }
 
 }  // namespace dmiofs

@@ -1,32 +1,33 @@
 // MirrorSet: legs shown as one array of bytes. Writes go to every leg at once, a read comes from one; a leg
 // that fails is out.
 //
-//     set:  created --start()--> running --stop()--> stopped
+//     set:  running --stop()--> stopped
 //     set state: complete (every leg in-sync) | degraded | failed (no in-sync leg is left)
 //
 // What it promises (docs/mirror.md has the table)
 // - A write is acknowledged when every in-sync leg has it, or each leg that has not is failed and recorded so
-//   on stable storage first.
+// on stable storage first.
 // - Overlapping writes are serialised by the range lock, and a read never runs beside a write to the same
-//   bytes: legs end equal, reads are linearizable.
+// bytes: legs end equal, reads are
+//   linearizable.
 // - A leg that left is not read or written until it is re-added or replaced and rebuilt. The last in-sync leg
-//   is never failed by an error: it goes to the caller as -EIO. When one write fails on every in-sync leg
-//   none is failed: the write was not acknowledged, its sync regions become not in sync.
+// is never failed by an error: it goes to
+//   the caller as -EIO. When one write fails on every in-sync leg none is failed: the write was not
+//   acknowledged, its sync regions become not in sync.
 // - A sync region that is not in sync is read from the source leg only; if that fails, from another in-sync
-//   leg, which becomes the source.
+// leg, which becomes the source.
 //
 // THREAD SAFETY: read, write, flush, zero, snapshot: any thread at any time while running. Control calls: any
-// thread.
-// LOCK ORDER: range lock -> state_mutex_ -> SyncRegions -> log/record; never a mutex over I/O (the range lock
-// is not a mutex and is held over I/O).
-// OWNERSHIP: shared_ptr by the mount and by JavaScript; holds its devices, log and record; the DmIo outlives
-// it.
+// thread. LOCK ORDER: mirror/mirror_set_impl.h; never a mutex over I/O (the range lock is not a mutex and is
+// held over I/O). OWNERSHIP: shared_ptr by the mount and by JavaScript; holds its devices, log and record;
+// the DmIo outlives it.
 #pragma once
 
 #include <sys/types.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,11 +68,17 @@ struct LegOptions {
   std::string device;            // path, for people
   std::shared_ptr<Device> bdev;  // null: missing
   sector_t sector = 0;
-  LegState state = LegState::kInSync;  // to start with: what the record says, or without one in-sync
-  LegErrors errors;                    // from the record
-  uint8_t error_kinds = 0;
-  uint64_t left_generation = 0;
-  Uuid uuid{};
+  LegState state = LegState::kInSync;  // to start with, when there is no record
+};
+
+// How many trusted in-sync legs a set needs to start.
+enum class StartPolicy : uint8_t { kAny, kMajority, kAll };
+
+// A device for a leg that comes back.
+struct LegDevice {
+  std::string path;
+  std::shared_ptr<Device> bdev;
+  sector_t sector = 0;
 };
 
 struct MirrorSetOptions {
@@ -84,12 +91,14 @@ struct MirrorSetOptions {
   sector_t sync_region_sectors = 1024;  // power of two
   SetEventFn on_event;
 
-  // Both null: nothing is kept over a restart (mirror/set_start.h decides what a set with a log starts with).
+  // What is kept over a restart. Without them the set starts in sync with the legs as given; `record` is what
+  // record_store holds, and then it, not LegOptions, says which legs are trusted (mirror/set_start.h).
   std::shared_ptr<DirtyLog> log;
   std::shared_ptr<SetRecordStore> record_store;
-  SetRecord record;                           // what is durable now; legs are as in `legs`
-  std::vector<uint64_t> dirty_at_start;       // sync regions that the log says are dirty
-  bool sync_dirty_at_start = false;           // after an unclean stop: those are not in sync
+  std::optional<SetRecord> record;
+  bool log_distrusted =
+      false;  // its bits are not all ours (OpenedLog::all_dirty, written_by_other): an unclean start
+  StartPolicy start = StartPolicy::kAny;
   nanos_t clean_after = 5 * kNanosPerSecond;  // a sync region is cleaned when it was idle for this long
 };
 
@@ -129,24 +138,29 @@ class MirrorSet {
 
   // ---- control plane ----
   SetInfo snapshot() const;
-  int fail_leg(unsigned leg);  // -EINVAL no such leg, -EBUSY the last in-sync one
+  int fail_leg(unsigned leg);  // -EINVAL no such leg, -EALREADY it is out already, -EBUSY the last in-sync
+                               // one, -EIO not recorded
   int clear_errors(int leg);   // -1: all
 
-  // A failed or missing leg comes back as rebuilding: `bdev` is its device, opened again, or null for the one
-  // it has. Every sync region that is dirty becomes not in sync; `full`: every one (another device). 0 once
-  // that is on stable storage; -EINVAL no such leg, -EEXIST it is in-sync or rebuilding, -ENODEV no device,
-  // -EIO the log or the record cannot be written.
-  int begin_rebuild(unsigned leg, std::shared_ptr<Device> bdev, bool full);
+  // A failed or missing leg comes back as rebuilding, on `device` (opened again, or another one) or on the
+  // one it has. Every sync region that is dirty becomes not in sync; every one at all with `full` or when the
+  // device is not the one the leg had. 0 once that is on stable storage; -EINVAL no such leg or a device with
+  // a larger block; -EEXIST it is in-sync or rebuilding; -ENODEV no device; -ENOSPC too small; -EROFS; -EBUSY
+  // a write that timed out may still land on the device; -EIO the log or the record cannot be written. But
+  // for 0 the leg is as it was.
+  int begin_rebuild(unsigned leg, std::optional<LegDevice> device, bool full);
   int64_t next_not_in_sync(uint64_t from) const;
   // Copies one sync region from the source leg to all others that are in use. 0: it is in sync now; 1: it was
-  // already; -errno: it is still not.
+  // already; -errno: it is still not. With the last one the rebuilding legs become in-sync, which is recorded
+  // first.
   int recover_sync_region(uint64_t sync_region);
   bool recovery_possible() const;  // something to copy from and to
   bool rebuilding() const;         // a leg is
   uint64_t activity() const;       // counts reads and writes of users
   int set_sync_limits(bool paused, uint64_t speed_min, uint64_t speed_max);  // kept in the record
 
-  // waits for I/O under way (late I/O excepted), flushes the legs; later I/O gets -ESHUTDOWN
+  // Waits for I/O under way (late I/O excepted), flushes the legs, marks what is in sync clean; later I/O
+  // gets -ESHUTDOWN. Any number of times.
   void stop();
 
   MirrorSet(const MirrorSet&) = delete;

@@ -1,8 +1,13 @@
-// The inside of MirrorSet, shared by its parts: write_path.cc, read_path.cc, zero_path.cc, leg_states.cc,
-// recovery.cc, mirror_set.cc.
+// The inside of MirrorSet, shared by its parts: mirror_set.cc, write_path.cc, zero_path.cc, read_path.cc,
+// leg_states.cc, set_state.cc, recovery.cc, background.cc.
 //
-// LOCK ORDER: range_lock -> persist_mutex -> state_mutex -> SyncRegions -> log. No mutex is held over I/O but
-// persist_mutex, which orders stores of the record and which no data path takes unless a leg has just left.
+// Who waits for what (so that nothing can wait in a circle):
+// - range lock -> buffer -> nothing. A thread takes its range first and holds at most one pooled buffer, none
+// while it waits for a range.
+// - LOCK ORDER of mutexes: state_mutex -> background_mutex, gate_mutex (leaves); state_mutex -> SyncRegions
+// -> log. None is held over I/O.
+// - `where` (the devices) is read under a range of the range lock, kLegsRange at least, and changed with all
+// of it and state_mutex.
 #pragma once
 
 #include <atomic>
@@ -17,12 +22,19 @@
 
 namespace dmiofs {
 
-// What a data path sees of the legs: taken once, at the start of an I/O.
+struct StartPlan;
+
+inline constexpr unsigned kNoLeg = UINT32_MAX;
+
+// What a data path sees of the legs: taken under its range lock, so that who is in-sync here has every
+// acknowledged write of the range.
 struct LegView {
   ErrorBits in_sync = 0;
   ErrorBits active = 0;  // in-sync or rebuilding: what is written to
   unsigned source = 0;   // where sync regions that are not in sync are read; meaningless when in_sync is 0
-  uint64_t state_generation = 0;
+  // The record's generation in which the last leg left. Until it is durable no write that went without that
+  // leg is acknowledged.
+  uint64_t left_generation = 0;
 };
 
 struct LegCounters {
@@ -30,15 +42,24 @@ struct LegCounters {
   std::atomic<int64_t> latency{0};  // nanoseconds, moving average of reads
 };
 
+// One leg; all but its counters is guarded by state_mutex.
 struct Leg {
   std::string device;
   sector_t sector = 0;
-  LegState state = LegState::kMissing;  // guarded by state_mutex
+  LegState state = LegState::kMissing;
   LegErrors errors;
   uint8_t error_kinds = 0;
   uint64_t left_generation = 0;
   Uuid uuid{};
+  DeviceIdentity identity;  // as recorded: of the device with the leg's data, not of an untrusted one
   LegCounters counters;
+};
+
+// Which leg served a read.
+struct ReadOutcome {
+  unsigned leg = kNoLeg;
+  ErrorBits failed = 0;   // legs that had an error and are still in use
+  bool replaced = false;  // the buffer is another one, with none of what it held
 };
 
 struct MirrorSet::Impl {
@@ -59,30 +80,44 @@ struct MirrorSet::Impl {
   std::shared_ptr<DirtyLog> log;
   std::shared_ptr<SetRecordStore> record_store;
   std::unique_ptr<SyncRegions> regions;
+  uint64_t in_use_generation = 0;  // the record that says "in use"; durable before the first write
 
   RangeLock range_lock;
-  std::atomic<uint64_t> round_robin{0};
+  RangeLock copy_lock;  // of sync regions, by number: one copy of each at a time. Before range_lock
+  std::atomic<uint64_t> read_turn{0};
   std::atomic<uint64_t> user_ios{0};
-
-  // Changed only by begin_rebuild, with the whole range locked exclusively.
   std::vector<IoRegion> where;
 
-  Mutex persist_mutex ACQUIRED_BEFORE(state_mutex);
   mutable Mutex state_mutex;
-  std::vector<std::unique_ptr<Leg>> legs;  // their states: guarded by state_mutex
+  std::vector<std::unique_ptr<Leg>> legs;  // the vector is constant
+  std::vector<std::shared_ptr<Device>> retired
+      GUARDED_BY(state_mutex);  // replaced devices that owe us late I/O
   LegView view GUARDED_BY(state_mutex);
   SetRecord record GUARDED_BY(state_mutex);
+  uint64_t generation GUARDED_BY(state_mutex) = 0;  // of the record, grows with every change of what it holds
   bool log_failed GUARDED_BY(state_mutex) = false;
-  bool set_failed_told GUARDED_BY(state_mutex) = false;
+  bool record_failed GUARDED_BY(state_mutex) = false;
   std::atomic<uint64_t> durable_generation{0};
+  std::atomic<bool> log_trouble{false};      // log_failed, to look at without the mutex
+  std::atomic<bool> set_failed_told{false};  // since I/O last went well
+  // A write timed out on a leg that stays, being the last: until it ends on that leg nothing is written that
+  // it could overtake. Never reset.
+  std::atomic<bool> late_writes{false};
 
   // ---- the gate: I/O under way, for stop() ----
+  static constexpr uint64_t kClosed = uint64_t{1} << 63;
+  std::atomic<uint64_t> inside{0};  // with kClosed
   Mutex gate_mutex;
   CondVar gate_changed;
-  unsigned inside GUARDED_BY(gate_mutex) = 0;
-  bool closed GUARDED_BY(gate_mutex) = false;
+  bool stopping GUARDED_BY(gate_mutex) = false;
   bool stopped GUARDED_BY(gate_mutex) = false;
-  std::thread cleaner;
+
+  // ---- the background thread ----
+  std::thread background;
+  Mutex background_mutex;
+  CondVar background_wake;
+  bool background_stop GUARDED_BY(background_mutex) = false;
+  std::atomic<bool> background_asleep{false};
 
   class Inside;  // RAII entry; ok() is false when the set has been stopped
 
@@ -91,51 +126,83 @@ struct MirrorSet::Impl {
     MutexLock lock(state_mutex);
     return view;
   }
+  uint64_t current_generation() const {
+    MutexLock lock(state_mutex);
+    return generation;
+  }
   ErrorBits all_legs() const { return legs.size() == 64 ? ~ErrorBits{0} : (ErrorBits{1} << legs.size()) - 1; }
   void tell(SetEventKind kind, int leg = -1, int err = 0, sector_t sector = 0) const;
 
-  // leg_states.cc
+  // mirror_set.cc
+  void load_log(bool sync_dirty);
+  void take_up(const std::vector<LegOptions>& given, const SetRecord& from, const StartPlan& plan);
+  void begin(const StartPlan& plan);
+  void come_to_rest();
+
+  // set_state.cc: the view of the legs, the record and its durability
+  void changed() REQUIRES(state_mutex);
   void recompute_view() REQUIRES(state_mutex);
   SetRecord build_record() REQUIRES(state_mutex);
+  int persist(uint64_t wanted);
+  int note_log_failure(int err);
+  void note_log_success();
+
+  // leg_states.cc: what errors mean
   void note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset)
       REQUIRES(state_mutex);
-  int settle_write(const LegView& seen, BufferRef& buffer, DmIoResult* result, LegErrorKind kind,
-                   uint64_t offset, uint64_t length);
-  bool fail_legs(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset);
-  int persist(uint64_t generation);
-  int note_log_failure(int err);
+  bool take_out(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset);
+  bool take_out_one(unsigned leg, LegErrorKind kind, int err, uint64_t offset);
+  int settle(const LegView& seen, const DmIoResult& result, LegErrorKind kind, uint64_t offset,
+             uint64_t length);
+  void out_of_sync(uint64_t offset, uint64_t length);
+  void tell_set_failed(uint64_t offset);
 
   // write_path.cc, zero_path.cc
+  int start_write(uint64_t first, uint64_t last);
+  int admit_write();
   int write_locked(const uint8_t* data, uint64_t size_bytes, uint64_t offset);
   int write_piece(const uint8_t* data, size_t size_bytes, uint64_t offset);
+  int read_edges(BufferRef* buffer, uint64_t start, uint64_t end, bool head, bool tail);
   int flush_legs(LegErrorKind kind);
   int zero_locked(uint64_t offset, uint64_t size_bytes, bool discard);
   int zero_piece(uint64_t offset, uint64_t length, bool discard);
+  void write_zeros(ErrorBits on, uint64_t offset, uint64_t length, DmIoResult* result);
+  uint64_t zero_piece_bytes() const;
 
   // read_path.cc
-  int read_aligned(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
-                   unsigned* failed_leg);
-  int choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried);
-  void repair_read(unsigned leg, uint64_t offset, size_t length);
+  int read_blocks(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
+                  ReadOutcome* outcome);
+  unsigned choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried);
+  void repair_read(unsigned leg, uint64_t offset, uint64_t length);
+  int repair_piece(BufferRef* buffer, unsigned leg, uint64_t offset, size_t length);
 
   // recovery.cc
   int recover_locked(uint64_t sync_region);
   int copy_piece(uint64_t offset, size_t length);
+  int check_new_device(const LegDevice& device) const;
+  bool owes_late_io(const Device& device) REQUIRES(state_mutex);
+  void put_leg(unsigned leg, const LegDevice& device) REQUIRES(state_mutex);
+  int mark_for_rebuild(bool full);
   int finish_rebuild();
+
+  // background.cc
+  void wake_background();
+  void run_background();
   void clean_idle();
+  bool clean_batch(nanos_t idle, size_t most);
 };
+
+// A range past the end of every set, which flushes hold shared: they wait for nobody but a change of the
+// devices.
+inline constexpr uint64_t kLegsRange = UINT64_MAX - 1;
 
 class MirrorSet::Impl::Inside {
  public:
-  explicit Inside(Impl& impl) : impl_(impl) {
-    MutexLock lock(impl_.gate_mutex);
-    ok_ = !impl_.closed;
-    if (ok_) impl_.inside++;
-  }
+  explicit Inside(Impl& impl) : impl_(impl), ok_((impl.inside.fetch_add(1) & kClosed) == 0) {}
   ~Inside() {
-    if (!ok_) return;
+    if (impl_.inside.fetch_sub(1) != (kClosed | 1)) return;
     MutexLock lock(impl_.gate_mutex);
-    if (--impl_.inside == 0 && impl_.closed) impl_.gate_changed.notify_all();
+    impl_.gate_changed.notify_all();
   }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
@@ -143,7 +210,7 @@ class MirrorSet::Impl::Inside {
 
  private:
   Impl& impl_;
-  bool ok_ = false;
+  const bool ok_;
 };
 
 }  // namespace dmiofs

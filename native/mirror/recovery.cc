@@ -1,5 +1,5 @@
-// Bringing legs in sync: the copy of one sync region, the start and end of a rebuild, the lazy cleaning of
-// the log.
+// Bringing legs in sync: a leg comes back, one sync region is copied, the last one makes it good. The loop is
+// src/mirror/sync-action.ts.
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -8,19 +8,12 @@
 #include "mirror/mirror_set_impl.h"
 
 namespace dmiofs {
-namespace {
-
-constexpr unsigned kNoLeg = UINT32_MAX;
-constexpr size_t kCleanBatch = 4096;  // sync regions
-constexpr auto kCleanPause = std::chrono::milliseconds(1000);
-
-}  // namespace
 
 int64_t MirrorSet::next_not_in_sync(uint64_t from) const { return impl_->regions->next_not_in_sync(from); }
 
 bool MirrorSet::recovery_possible() const {
   const LegView seen = impl_->current_view();
-  return seen.in_sync != 0 && std::popcount(seen.active) > 1;
+  return !impl_->read_only && seen.in_sync != 0 && std::popcount(seen.active) > 1;
 }
 
 bool MirrorSet::rebuilding() const {
@@ -32,18 +25,22 @@ uint64_t MirrorSet::activity() const { return impl_->user_ios.load(std::memory_o
 
 int MirrorSet::recover_sync_region(uint64_t sync_region) {
   Impl& self = *impl_;
-  Impl::Inside inside(self);
-  if (!inside.ok()) return -ESHUTDOWN;
+  Impl::Inside entered(self);
+  if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return -EROFS;
   if (sync_region >= self.regions->count()) return -EINVAL;
   int err = 0;
   {
     // Shared: readers go on (they read the source only), writers to this sync region wait.
     const uint64_t first = sync_region * self.regions->bytes();
+    RangeLock::Guard copy(self.copy_lock, sync_region, sync_region + 1, RangeLock::Mode::kExclusive);
     RangeLock::Guard range(self.range_lock, first, std::min(first + self.regions->bytes(), self.size),
                            RangeLock::Mode::kShared);
     if (self.regions->in_sync(sync_region)) return 1;
+    // Dirty on stable storage before a leg is touched: a crash in the middle finds it so.
+    if (const int failed = self.start_write(sync_region, sync_region); failed != 0) return failed;
     err = self.recover_locked(sync_region);
+    self.regions->end_write(sync_region, sync_region);
   }
   if (err == 0 && self.regions->in_sync_count() == self.regions->count()) err = self.finish_rebuild();
   return err;
@@ -52,130 +49,151 @@ int MirrorSet::recover_sync_region(uint64_t sync_region) {
 int MirrorSet::Impl::recover_locked(uint64_t sync_region) {
   const uint64_t first = sync_region * regions->bytes();
   const uint64_t last = std::min(first + regions->bytes(), size);
-  // Dirty on stable storage before a leg is touched: a crash in the middle finds it so.
-  if (const int err = regions->start_write(sync_region, sync_region); err != 0) return note_log_failure(err);
-  int err = 0;
-  for (uint64_t at = first; at < last && err == 0; at += dm_io.max_run_bytes()) {
-    err = copy_piece(at, std::min<uint64_t>(dm_io.max_run_bytes(), last - at));
+  for (uint64_t at = first; at < last; at += dm_io.max_run_bytes()) {
+    if (const int err = copy_piece(at, std::min<uint64_t>(dm_io.max_run_bytes(), last - at)); err != 0)
+      return err;
   }
-  if (err == 0) regions->set_in_sync(sync_region, true);
-  regions->end_write(sync_region, sync_region);
-  return err;
+  // What a write makes of it from now on, it makes of it on all legs in use.
+  regions->set_in_sync(sync_region, true);
+  return 0;
 }
 
 // Nothing is written that was not read: a source that fails is replaced by another in-sync leg, or the copy
 // ends.
 int MirrorSet::Impl::copy_piece(uint64_t offset, size_t length) {
+  if (const int err = admit_write(); err != 0) return err;
   BufferRef buffer = dm_io.acquire(length);
-  unsigned failed_leg = kNoLeg;
-  if (const int err = read_aligned(&buffer, 0, length, offset, &failed_leg); err != 0) return err;
+  ReadOutcome outcome;
+  if (const int err = read_blocks(&buffer, 0, length, offset, &outcome); err != 0) return err;
+  // With the legs that could not give it: that repairs them, or takes them out.
   const LegView seen = current_view();
-  // The leg it was read from is written too: the same bytes, and a sector it could not give is repaired that
-  // way.
-  const ErrorBits targets = failed_leg == kNoLeg ? seen.active & ~error_bit(seen.source) : seen.active;
+  const ErrorBits targets = seen.active & ~error_bit(outcome.leg);
   if (targets == 0) return -ENODEV;
   DmIoResult result;
   dm_io.run(buffer, IoOp::kWrite, where, ~targets, offset, length, 0, deadline(), &result);
-  if (result.error_bits != 0) {
-    if (!fail_legs(result.error_bits, LegErrorKind::kSync, result, offset)) return -EIO;
-    if (const int err = persist(current_view().state_generation); err != 0) return err;
-    if (std::popcount(current_view().active) < 2) return -ENODEV;
+  if (result.error_bits == 0) return 0;
+  if (!take_out(result.error_bits, LegErrorKind::kSync, result, offset)) return -EIO;
+  if (const int err = persist(current_view().left_generation); err != 0) return err;
+  return std::popcount(current_view().active) > 1 ? 0 : -ENODEV;
+}
+
+// Whether a device can hold this set's data; the set's block size is constant, so that of a new leg cannot be
+// larger.
+int MirrorSet::Impl::check_new_device(const LegDevice& device) const {
+  if (device.bdev == nullptr) return -ENODEV;
+  const DeviceInfo& info = device.bdev->info();
+  if (!info.writable) return -EROFS;
+  if (info.logical_block_size > block || !is_aligned(bytes_of(device.sector), info.logical_block_size))
+    return -EINVAL;
+  return info.size_bytes < size || bytes_of(device.sector) > info.size_bytes - size ? -ENOSPC : 0;
+}
+
+// A write that timed out may still land on its device, after newer ones, also when that was opened again
+// since.
+bool MirrorSet::Impl::owes_late_io(const Device& device) {
+  std::erase_if(retired, [](const std::shared_ptr<Device>& old) { return old->late_ios() == 0; });
+  for (const std::shared_ptr<Device>& old : retired) {
+    if (old->info().identity == device.info().identity) return true;
+  }
+  return device.late_ios() > 0;
+}
+
+void MirrorSet::Impl::put_leg(unsigned leg, const LegDevice& device) {
+  Leg& coming = *legs[leg];
+  coming.device = device.path;
+  coming.sector = device.sector;
+  coming.identity = record_identity(device.bdev->info().identity);
+  coming.state = LegState::kRebuilding;
+  where[leg].bdev = device.bdev;
+  where[leg].sector = device.sector;
+  recompute_view();
+}
+
+// What the leg that comes in must get, with every range locked. Stays so if the rebuild does not start after
+// all: copying more is harmless.
+int MirrorSet::Impl::mark_for_rebuild(bool full) {
+  const uint64_t last = regions->count() - 1;
+  if (full) {
+    if (const int err = start_write(0, last); err != 0) return err;
+    regions->end_write(0, last);
+  }
+  for (int64_t at = 0; (at = regions->next_dirty(static_cast<uint64_t>(at))) >= 0; at++) {
+    regions->set_in_sync(static_cast<uint64_t>(at), false);
   }
   return 0;
 }
 
-int MirrorSet::begin_rebuild(unsigned leg, std::shared_ptr<Device> bdev, bool full) {
+int MirrorSet::begin_rebuild(unsigned leg, std::optional<LegDevice> device, bool full) {
   Impl& self = *impl_;
-  Impl::Inside inside(self);
-  if (!inside.ok()) return -ESHUTDOWN;
+  Impl::Inside entered(self);
+  if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return -EROFS;
   if (leg >= self.legs.size()) return -EINVAL;
   {
-    MutexLock lock(self.state_mutex);
-    if ((self.view.active & error_bit(leg)) != 0) return -EEXIST;
+    // No I/O of the set is under way while the leg comes in: from here on every write goes to it.
+    RangeLock::Guard everything(self.range_lock, 0, UINT64_MAX, RangeLock::Mode::kExclusive);
+    Leg& coming = *self.legs[leg];
+    {
+      MutexLock lock(self.state_mutex);
+      if ((self.view.active & error_bit(leg)) != 0) return -EEXIST;
+      const LegDevice had{coming.device, self.where[leg].bdev, coming.sector};
+      if (!device.has_value()) device = had;
+      if (const int err = self.check_new_device(*device); err != 0) return err;
+      if (had.bdev != nullptr && had.bdev->late_ios() > 0) self.retired.push_back(had.bdev);
+      if (self.owes_late_io(*device->bdev)) return -EBUSY;
+      full = full || record_identity(device->bdev->info().identity) != coming.identity ||
+             device->sector != coming.sector;
+    }
+    if (const int err = self.mark_for_rebuild(full); err != 0) return err;
+    uint64_t wanted = 0;
+    LegState before;
+    DeviceIdentity identity_before;
+    {
+      MutexLock lock(self.state_mutex);
+      before = coming.state;
+      identity_before = coming.identity;
+      self.put_leg(leg, *device);
+      self.changed();
+      wanted = self.generation;
+    }
+    if (const int err = self.persist(wanted); err != 0) {
+      MutexLock lock(self.state_mutex);
+      coming.state = before;
+      coming.identity = identity_before;
+      self.recompute_view();
+      self.changed();
+      return err;
+    }
   }
-  if (bdev == nullptr && self.where[leg].bdev == nullptr) return -ENODEV;
-
-  // No I/O of the set is under way while the leg comes in: from here on every write goes to it.
-  RangeLock::Guard everything(self.range_lock, 0, UINT64_MAX, RangeLock::Mode::kExclusive);
-  const uint64_t count = self.regions->count();
-  if (full) {
-    if (const int err = self.regions->start_write(0, count - 1); err != 0) return self.note_log_failure(err);
-    self.regions->end_write(0, count - 1);
-  }
-  for (uint64_t at = 0; at < count; at++) {
-    if (full || self.regions->dirty(at)) self.regions->set_in_sync(at, false);
-  }
-  if (bdev != nullptr) self.where[leg].bdev = std::move(bdev);
-  uint64_t generation = 0;
-  {
-    MutexLock lock(self.state_mutex);
-    self.legs[leg]->state = LegState::kRebuilding;
-    self.recompute_view();
-    generation = self.view.state_generation;
-  }
-  if (const int err = self.persist(generation); err != 0) {
-    MutexLock lock(self.state_mutex);
-    self.legs[leg]->state = LegState::kFailed;
-    self.recompute_view();
-    return err;
-  }
-  return self.regions->in_sync_count() == count ? self.finish_rebuild() : 0;
+  log_line(LogLevel::kInfo, "set " + self.name + ": leg " + std::to_string(leg) + " comes back, " +
+                                std::to_string(self.regions->count() - self.regions->in_sync_count()) +
+                                " sync regions to copy");
+  return self.regions->in_sync_count() == self.regions->count() ? self.finish_rebuild() : 0;
 }
 
 // Everything is in sync: the rebuilding legs are good once that is on them and recorded.
 int MirrorSet::Impl::finish_rebuild() {
-  {
-    const LegView seen = current_view();
-    if (seen.active == seen.in_sync) return 0;
-  }
+  const LegView seen = current_view();
+  const ErrorBits rebuilt = seen.active & ~seen.in_sync;
+  if (rebuilt == 0) return 0;
   if (const int err = flush_legs(LegErrorKind::kSync); err != 0) return err;
-  uint64_t generation = 0;
+  uint64_t wanted = 0;
   {
     MutexLock lock(state_mutex);
     if (regions->in_sync_count() != regions->count()) return 0;
-    for (auto& leg : legs) {
-      if (leg->state != LegState::kRebuilding) continue;
-      leg->state = LegState::kInSync;
-      leg->left_generation = 0;
-      leg->errors = LegErrors{};
-      leg->error_kinds = 0;
+    for (ErrorBits left = rebuilt; left != 0; left &= left - 1) {
+      Leg& leg = *legs[static_cast<unsigned>(std::countr_zero(left))];
+      if (leg.state != LegState::kRebuilding) continue;
+      leg.state = LegState::kInSync;
+      leg.left_generation = 0;
+      leg.errors = LegErrors{};
+      leg.error_kinds = 0;
     }
     recompute_view();
-    generation = view.state_generation;
+    changed();
+    wanted = generation;
   }
-  return persist(generation);
-}
-
-int MirrorSet::set_sync_limits(bool paused, uint64_t speed_min, uint64_t speed_max) {
-  Impl& self = *impl_;
-  uint64_t generation = 0;
-  {
-    MutexLock lock(self.state_mutex);
-    self.record.paused = paused;
-    self.record.speed_min = speed_min;
-    self.record.speed_max = speed_max;
-    generation = ++self.view.state_generation;
-  }
-  return self.persist(generation);
-}
-
-// The set's background thread: dirty sync regions that have been idle become clean, in batches, after a flush
-// of all legs. Never while a leg is out: what is dirty then is what its return must copy.
-void MirrorSet::Impl::clean_idle() {
-  for (;;) {
-    {
-      MutexLock lock(gate_mutex);
-      if (!stopped) gate_changed.wait_until(gate_mutex, std::chrono::steady_clock::now() + kCleanPause);
-      if (stopped) return;
-    }
-    Inside entered(*this);
-    if (!entered.ok() || read_only || current_view().active != all_legs()) continue;
-    const std::vector<uint64_t> flagged = regions->start_cleaning(now_nanos() - clean_after, kCleanBatch);
-    if (flagged.empty()) continue;
-    const bool flushed = flush_legs(LegErrorKind::kFlush) == 0 && current_view().active == all_legs();
-    if (const int err = regions->finish_cleaning(flagged, flushed); err != 0) note_log_failure(err);
-  }
+  return persist(wanted);
 }
 
 }  // namespace dmiofs

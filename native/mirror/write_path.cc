@@ -1,8 +1,11 @@
 // The life of a write: lock its range, make its sync regions dirty, one dm-io write to all legs, settle what
 // failed, answer.
 #include <algorithm>
+#include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "mirror/mirror_set_impl.h"
 
@@ -10,8 +13,8 @@ namespace dmiofs {
 
 int MirrorSet::write(const void* data, size_t size, uint64_t offset) {
   Impl& self = *impl_;
-  Impl::Inside inside(self);
-  if (!inside.ok()) return -ESHUTDOWN;
+  Impl::Inside entered(self);
+  if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return -EROFS;
   if (offset > self.size || size > self.size - offset) return -EINVAL;
   if (size == 0) return 0;
@@ -20,10 +23,47 @@ int MirrorSet::write(const void* data, size_t size, uint64_t offset) {
                          RangeLock::Mode::kExclusive);
   const uint64_t first = self.regions->of(offset);
   const uint64_t last = self.regions->of(offset + size - 1);
-  if (const int err = self.regions->start_write(first, last); err != 0) return self.note_log_failure(err);
+  if (const int err = self.start_write(first, last); err != 0) return err;
   const int err = self.write_locked(static_cast<const uint8_t*>(data), size, offset);
   self.regions->end_write(first, last);
   return err;
+}
+
+// Dirty on stable storage, and the record says "in use", before anything is sent to a leg. Ends with
+// regions->end_write().
+int MirrorSet::Impl::start_write(uint64_t first, uint64_t last) {
+  if (durable_generation.load(std::memory_order_acquire) < in_use_generation) {
+    if (const int err = persist(in_use_generation); err != 0) return err;
+  }
+  bool marked = false;
+  if (const int err = regions->start_write(first, last, &marked); err != 0) return note_log_failure(err);
+  if (marked) {
+    if (log_trouble.load(std::memory_order_relaxed)) note_log_success();
+    if (background_asleep.load()) wake_background();  // there is something to clean, some time
+  }
+  return 0;
+}
+
+// Waits while a write that timed out may still land on a leg that stays in the set, so that it cannot
+// overtake a newer one. A leg that does not come to an end in time leaves, if another one is good.
+int MirrorSet::Impl::admit_write() {
+  if (!late_writes.load(std::memory_order_relaxed)) return 0;
+  const nanos_t until = deadline();
+  for (;;) {
+    const LegView seen = current_view();
+    ErrorBits late = 0;
+    for (unsigned index = 0; index < legs.size(); index++) {
+      if ((seen.active & error_bit(index)) != 0 && where[index].bdev->late_ios() > 0)
+        late |= error_bit(index);
+    }
+    if (late == 0) return 0;
+    if (now_nanos() >= until) {
+      DmIoResult result;
+      result.errnos.fill(-ETIMEDOUT);
+      return take_out(late, LegErrorKind::kWrite, result, 0) ? 0 : -EIO;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 // The range stays locked over all pieces, so that overlapping large writes cannot interleave differently on
@@ -42,23 +82,12 @@ int MirrorSet::Impl::write_locked(const uint8_t* data, uint64_t size_bytes, uint
 int MirrorSet::Impl::write_piece(const uint8_t* data, size_t size_bytes, uint64_t offset) {
   const uint64_t start = round_down(offset, block);
   const uint64_t end = round_up(offset + size_bytes, block);
+  if (const int err = admit_write(); err != 0) return err;
   BufferRef buffer = dm_io.acquire(end - start);
-
-  // Edges that do not fill a block are read first. No repair of what fails here: the write itself rewrites
-  // it.
   const bool head = offset != start;
   const bool tail = offset + size_bytes != end;
   if (head || tail) {
-    BufferRef edge = dm_io.acquire(block);
-    unsigned failed_leg = 0;
-    if (head) {
-      if (const int err = read_aligned(&edge, 0, block, start, &failed_leg); err != 0) return err;
-      std::memcpy(buffer.data(), edge.data(), block);
-    }
-    if (tail && !(head && end - start == block)) {
-      if (const int err = read_aligned(&edge, 0, block, end - block, &failed_leg); err != 0) return err;
-      std::memcpy(buffer.data() + (end - start - block), edge.data(), block);
-    }
+    if (const int err = read_edges(&buffer, start, end, head, tail); err != 0) return err;
   }
   std::memcpy(buffer.data() + (offset - start), data, size_bytes);
 
@@ -66,33 +95,52 @@ int MirrorSet::Impl::write_piece(const uint8_t* data, size_t size_bytes, uint64_
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;
   dm_io.run(buffer, IoOp::kWrite, where, ~seen.active, start, end - start, 0, deadline(), &result);
-  for (unsigned index = 0; index < legs.size(); index++) {
-    if ((seen.active & error_bit(index)) == 0) continue;
-    legs[index]->counters.writes.fetch_add(1, std::memory_order_relaxed);
-    legs[index]->counters.write_bytes.fetch_add(end - start, std::memory_order_relaxed);
+  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
+    LegCounters& counters = legs[static_cast<unsigned>(std::countr_zero(left))]->counters;
+    counters.writes.fetch_add(1, std::memory_order_relaxed);
+    counters.write_bytes.fetch_add(end - start, std::memory_order_relaxed);
   }
-  return settle_write(seen, buffer, &result, LegErrorKind::kWrite, start, end - start);
+  return settle(seen, result, LegErrorKind::kWrite, start, end - start);
+}
+
+// The first and the last block of [start, end), which the write does not fill. A leg that cannot give one is
+// not repaired: the write rewrites it.
+int MirrorSet::Impl::read_edges(BufferRef* buffer, uint64_t start, uint64_t end, bool head, bool tail) {
+  for (;;) {
+    ReadOutcome outcome;
+    if (head) {
+      if (const int err = read_blocks(buffer, 0, block, start, &outcome); err != 0) return err;
+      if (end - start == block) return 0;
+    }
+    if (!tail) return 0;
+    outcome = ReadOutcome{};
+    if (const int err = read_blocks(buffer, end - start - block, block, end - block, &outcome); err != 0)
+      return err;
+    if (!head || !outcome.replaced) return 0;
+  }
 }
 
 int MirrorSet::flush() {
   Impl& self = *impl_;
-  Impl::Inside inside(self);
-  if (!inside.ok()) return -ESHUTDOWN;
+  Impl::Inside entered(self);
+  if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return 0;
   return self.flush_legs(LegErrorKind::kFlush);
 }
 
+// What was acknowledged before is on stable storage of each leg in use, or the leg is out.
 int MirrorSet::Impl::flush_legs(LegErrorKind kind) {
+  RangeLock::Guard devices(range_lock, kLegsRange, kLegsRange + 1, RangeLock::Mode::kShared);
   BufferRef buffer = dm_io.acquire(0);
   const LegView seen = current_view();
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;
   dm_io.run(buffer, IoOp::kFlush, where, ~seen.active, 0, 0, 0, deadline(), &result);
-  for (unsigned index = 0; index < legs.size(); index++) {
-    if ((seen.active & error_bit(index)) != 0)
-      legs[index]->counters.flushes.fetch_add(1, std::memory_order_relaxed);
+  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
+    legs[static_cast<unsigned>(std::countr_zero(left))]->counters.flushes.fetch_add(
+        1, std::memory_order_relaxed);
   }
-  return settle_write(seen, buffer, &result, kind, 0, 0);
+  return settle(seen, result, kind, 0, 0);
 }
 
 }  // namespace dmiofs

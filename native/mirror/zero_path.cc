@@ -1,6 +1,7 @@
 // Zeroing and discarding a range: as a write, but that each leg may do it by itself; one that cannot gets
 // zeros written.
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -9,25 +10,33 @@
 namespace dmiofs {
 namespace {
 
-constexpr uint64_t kZeroPieceBytes = 256ull * 1024 * 1024;
+// What one transfer without data may cover: a file only frees space, a block device may have to write it all
+// before the deadline.
+constexpr uint64_t kFilePieceBytes = 256ull * 1024 * 1024;
+constexpr uint64_t kBlockDevicePieceBytes = 16ull * 1024 * 1024;
+
+bool is_unsupported(int err) {
+  return err == -EOPNOTSUPP || err == -ENODEV || err == -EINVAL || err == -ENOSYS;
+}
 
 }  // namespace
 
 int MirrorSet::zero(uint64_t offset, uint64_t size, bool discard) {
   Impl& self = *impl_;
-  Impl::Inside inside(self);
-  if (!inside.ok()) return -ESHUTDOWN;
+  Impl::Inside entered(self);
+  if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return -EROFS;
   if (offset > self.size || size > self.size - offset) return -EINVAL;
   // Each piece is locked and marked by itself: a range of terabytes must not hold up everything.
   while (size > 0) {
-    const uint64_t piece = std::min(size, kZeroPieceBytes - offset % kZeroPieceBytes);
+    const uint64_t unit = self.zero_piece_bytes();
+    const uint64_t piece = std::min(size, unit - offset % unit);
+    self.user_ios.fetch_add(1, std::memory_order_relaxed);
     RangeLock::Guard range(self.range_lock, round_down(offset, self.block),
                            round_up(offset + piece, self.block), RangeLock::Mode::kExclusive);
-    self.user_ios.fetch_add(1, std::memory_order_relaxed);
     const uint64_t first = self.regions->of(offset);
     const uint64_t last = self.regions->of(offset + piece - 1);
-    if (const int err = self.regions->start_write(first, last); err != 0) return self.note_log_failure(err);
+    if (const int err = self.start_write(first, last); err != 0) return err;
     const int err = self.zero_locked(offset, piece, discard);
     self.regions->end_write(first, last);
     if (err != 0) return err;
@@ -35,6 +44,15 @@ int MirrorSet::zero(uint64_t offset, uint64_t size, bool discard) {
     size -= piece;
   }
   return 0;
+}
+
+uint64_t MirrorSet::Impl::zero_piece_bytes() const {
+  MutexLock lock(state_mutex);
+  for (const IoRegion& region : where) {
+    if (region.bdev != nullptr && region.bdev->info().kind == DeviceKind::kBlock)
+      return kBlockDevicePieceBytes;
+  }
+  return kFilePieceBytes;
 }
 
 // Whole blocks by zero_piece, the edges that do not fill a block as a write of zeros.
@@ -53,50 +71,54 @@ int MirrorSet::Impl::zero_locked(uint64_t offset, uint64_t size_bytes, bool disc
 }
 
 int MirrorSet::Impl::zero_piece(uint64_t offset, uint64_t length, bool discard) {
-  BufferRef buffer = dm_io.acquire(std::min<uint64_t>(length, dm_io.max_run_bytes()));
+  if (const int err = admit_write(); err != 0) return err;
   const LegView seen = current_view();
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;
-  dm_io.run(buffer, discard ? IoOp::kDiscard : IoOp::kWriteZeroes, where, ~seen.active, offset, length, 0,
-            deadline(), &result);
-
+  {
+    BufferRef buffer = dm_io.acquire(0);  // carries the transfers only
+    dm_io.run(buffer, discard ? IoOp::kDiscard : IoOp::kWriteZeroes, where, ~seen.active, offset, length, 0,
+              deadline(), &result);
+  }
   ErrorBits unsupported = 0;
-  for (unsigned index = 0; index < legs.size(); index++) {
-    if ((result.error_bits & error_bit(index)) != 0 && (result.late_bits & error_bit(index)) == 0 &&
-        (result.errnos[index] == -EOPNOTSUPP || result.errnos[index] == -ENODEV ||
-         result.errnos[index] == -EINVAL)) {
-      unsupported |= error_bit(index);
-    }
+  for (ErrorBits left = result.error_bits & ~result.late_bits; left != 0; left &= left - 1) {
+    const auto index = static_cast<unsigned>(std::countr_zero(left));
+    if (is_unsupported(result.errnos[index])) unsupported |= error_bit(index);
   }
   if (unsupported != 0) {
     result.error_bits &= ~unsupported;
-    BufferRef zeros = dm_io.acquire(std::min<uint64_t>(length, dm_io.max_run_bytes()));
-    std::memset(zeros.data(), 0, zeros.capacity());
-    for (uint64_t done = 0; done < length && unsupported != 0;) {
-      const size_t piece = std::min<uint64_t>(length - done, dm_io.max_run_bytes());
-      DmIoResult written;
-      dm_io.run(zeros, IoOp::kWrite, where, ~unsupported, offset + done, piece, 0, deadline(), &written);
-      for (unsigned index = 0; index < legs.size(); index++) {
-        if ((written.error_bits & error_bit(index)) == 0) continue;
-        // A leg that hangs is waited for when it is the last good one: its late write must not land on later
-        // data.
-        if ((written.late_bits & error_bit(index)) != 0 &&
-            (seen.in_sync & ~error_bit(index) & ~result.error_bits) == 0) {
-          written.errnos[index] = dm_io.wait_late(zeros, index);
-          if (written.errnos[index] == 0) continue;
-        }
-        result.error_bits |= error_bit(index);
-        result.errnos[index] = written.errnos[index];
-        unsupported &= ~error_bit(index);
-      }
-      if (written.late_bits != 0) {
-        zeros = dm_io.acquire(std::min<uint64_t>(length, dm_io.max_run_bytes()));
-        std::memset(zeros.data(), 0, zeros.capacity());
-      }
-      done += piece;
-    }
+    write_zeros(unsupported, offset, length, &result);
   }
-  return settle_write(seen, buffer, &result, LegErrorKind::kWrite, offset, length);
+  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
+    legs[static_cast<unsigned>(std::countr_zero(left))]->counters.writes.fetch_add(1,
+                                                                                   std::memory_order_relaxed);
+  }
+  return settle(seen, result, LegErrorKind::kWrite, offset, length);
+}
+
+// Writes zeros on the legs `on`, each until it fails; adds what failed to `result`.
+void MirrorSet::Impl::write_zeros(ErrorBits on, uint64_t offset, uint64_t length, DmIoResult* result) {
+  const size_t most = std::min<uint64_t>(length, dm_io.max_run_bytes());
+  BufferRef zeros = dm_io.acquire(most);
+  std::memset(zeros.data(), 0, most);
+  for (uint64_t done = 0; done < length && on != 0;) {
+    const size_t piece = std::min<uint64_t>(length - done, most);
+    DmIoResult written;
+    dm_io.run(zeros, IoOp::kWrite, where, ~on, offset + done, piece, 0, deadline(), &written);
+    for (ErrorBits left = written.error_bits; left != 0; left &= left - 1) {
+      const auto index = static_cast<unsigned>(std::countr_zero(left));
+      result->errnos[index] = written.errnos[index];
+    }
+    result->error_bits |= written.error_bits;
+    result->late_bits |= written.late_bits;
+    on &= ~written.error_bits;
+    if (written.late_bits != 0 && on != 0) {
+      zeros = BufferRef();
+      zeros = dm_io.acquire(most);
+      std::memset(zeros.data(), 0, most);
+    }
+    done += piece;
+  }
 }
 
 }  // namespace dmiofs

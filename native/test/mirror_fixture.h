@@ -11,6 +11,7 @@
 #include "dmio/dm_io.h"
 #include "engine/fault.h"
 #include "mirror/mirror_set.h"
+#include "mirror/set_start.h"
 #include "test/harness.h"
 
 namespace dmiofs::test {
@@ -44,6 +45,7 @@ struct MirrorFixture {
   std::vector<SetEvent> events;
   std::shared_ptr<MirrorSet> set;
   MirrorSetOptions options;
+  Error refusal;  // of the last start()
 
   explicit MirrorFixture(unsigned legs, std::shared_ptr<Engine> inner = nullptr,
                          uint64_t set_bytes = kSetBytes) {
@@ -81,8 +83,12 @@ struct MirrorFixture {
       leg.sector = starts[index];
       options.legs.push_back(leg);
     }
+    if (options.record_store != nullptr && !options.record.has_value()) options.record = make_record(options);
     auto made = MirrorSet::create(*dm_io, options);
-    if (made.ok()) set = made.take();
+    if (made.ok())
+      set = made.take();
+    else
+      refusal = made.error();
     return set != nullptr;
   }
   std::vector<uint8_t> leg_bytes(unsigned index) {

@@ -226,7 +226,7 @@ TEST(mirror_set, a_leg_that_comes_back_gets_only_what_changed) {
   const auto data = pattern(8192, 7);
   CHECK_EQ(fixture.set->write(data.data(), data.size(), 100 * 1024), 0);
   CHECK(!fixture.legs_equal());
-  CHECK_EQ(fixture.set->begin_rebuild(2, nullptr, false), 0);
+  CHECK_EQ(fixture.set->begin_rebuild(2, std::nullopt, false), 0);
   SetInfo info = fixture.set->snapshot();
   CHECK_EQ(info.legs[2].state, LegState::kRebuilding);
   CHECK_EQ(info.sync_regions - info.in_sync_regions, 1u);
@@ -243,7 +243,7 @@ TEST(mirror_set, a_replaced_leg_is_copied_whole_while_it_is_written) {
   const auto before = pattern(MirrorFixture::kSetBytes, 8);
   CHECK_EQ(fixture.set->write(before.data(), before.size(), 0), 0);
   CHECK_EQ(fixture.set->fail_leg(0), 0);
-  CHECK_EQ(fixture.set->begin_rebuild(0, nullptr, true), 0);
+  CHECK_EQ(fixture.set->begin_rebuild(0, std::nullopt, true), 0);
   std::atomic<bool> stop{false};
   std::thread writer([&fixture, &stop] {
     Random random(seed());
@@ -266,7 +266,7 @@ TEST(mirror_set, recovery_never_writes_what_it_could_not_read) {
   const auto data = pattern(65536, 9);
   CHECK_EQ(fixture.set->write(data.data(), data.size(), 0), 0);
   CHECK_EQ(fixture.set->fail_leg(1), 0);
-  CHECK_EQ(fixture.set->begin_rebuild(1, nullptr, true), 0);
+  CHECK_EQ(fixture.set->begin_rebuild(1, std::nullopt, true), 0);
   fixture.fault(0, IoOp::kRead, FaultAction::kError);
   CHECK_EQ(fixture.set->recover_sync_region(0), -EIO);
   CHECK(fixture.leg_bytes(1) == fixture.leg_bytes(0));

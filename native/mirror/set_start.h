@@ -1,0 +1,32 @@
+// Which legs a set may trust when it starts: what the record says, checked against the devices that are
+// there.
+//
+// A leg is trusted when the newest record says that it was in-sync (or rebuilding) and the device is the
+// recorded one, at the recorded place. One that left stays out until it is re-added or replaced, whatever its
+// device holds; nothing is guessed (docs/mirror.md, K1 and K5).
+//
+// THREAD SAFETY: pure functions.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "mirror/mirror_set.h"
+
+namespace dmiofs {
+
+struct StartPlan {
+  std::vector<LegRecord> legs;  // as the set starts with them: states, errors, who they are
+  // What is dirty in the log is not in sync: the stop was unclean, or a leg was being rebuilt.
+  bool sync_dirty = false;
+  std::vector<unsigned> not_trusted;  // legs that were good by the record and are not now
+};
+
+// The set's legs by `record`. Errors: EINVAL, the record is of a set of another shape; ENXIO, too few legs
+// are trusted for `options.start`.
+Result<StartPlan> plan_start(const MirrorSetOptions& options, const SetRecord& record);
+
+// A record for a new set: the legs as given in `options`, with the devices they have.
+SetRecord make_record(const MirrorSetOptions& options);
+
+}  // namespace dmiofs
