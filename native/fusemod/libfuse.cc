@@ -48,6 +48,7 @@ std::string find_all(void* handle, Libfuse* out) {
   symbols.find(&out->fs_listxattr, "fuse_fs_listxattr");
   symbols.find(&out->fs_setxattr, "fuse_fs_setxattr");
   symbols.find(&out->mount, "fuse_mount", "FUSE_2.6");
+  symbols.find(&out->new_session, "fuse_new", "FUSE_2.6");
   symbols.find(&out->unmount, "fuse_unmount", "FUSE_2.6");
   symbols.find(&out->unmount_path, "fuse_unmount", "FUSE_2.2");
   symbols.find(&out->chan_new, "fuse_chan_new", "FUSE_2.6");

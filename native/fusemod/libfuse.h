@@ -30,6 +30,7 @@ struct Libfuse {
   // The session's channel (session_shim.cc).
   decltype(&::fuse_mount) mount = nullptr;
   decltype(&::fuse_unmount) unmount = nullptr;
+  decltype(&::fuse_new) new_session = nullptr;
   void (*unmount_path)(const char* mountpoint) = nullptr;  // fuse_unmount@FUSE_2.2
   decltype(&::fuse_chan_new) chan_new = nullptr;
   decltype(&::fuse_chan_destroy) chan_destroy = nullptr;

@@ -78,25 +78,22 @@ int send(struct fuse_chan* channel, const iovec parts[], size_t count) {
   return ::writev(libfuse().chan_fd(channel), parts, static_cast<int>(count)) < 0 ? -errno : 0;
 }
 
-void close_channel(Session* session) {
+// As fuse_kern_unmount() of libfuse: an error state on the descriptor says that it is unmounted already. It is closed before unmounting, which
+// would otherwise wait for an answer from us.
+void close_and_unmount(Session* session) {
   if (!session->open) return;
   session->open = false;
-  ::close(libfuse().chan_fd(session->channel));
+  const int fd = libfuse().chan_fd(session->channel);
+  pollfd state{fd, 0, 0};
+  const bool gone = ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+  ::close(fd);
+  if (!gone) libfuse().unmount_path(session->mountpoint.c_str());
 }
 
 void on_channel_destroy(struct fuse_chan* channel) {
   auto* session = static_cast<Session*>(libfuse().chan_data(channel));
-  close_channel(session);
+  close_and_unmount(session);
   session->channel = nullptr;
-}
-
-// As fuse_kern_unmount() of libfuse: an error state on the descriptor says that it is unmounted already. It is closed before unmounting, which
-// would otherwise wait for an answer from us.
-void close_and_unmount(Session* session) {
-  pollfd state{libfuse().chan_fd(session->channel), 0, 0};
-  const bool gone = ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
-  close_channel(session);
-  if (!gone) libfuse().unmount_path(session->mountpoint.c_str());
 }
 
 constexpr char kMountOption[] = "dmiofs_mount=";
@@ -160,13 +157,11 @@ struct fuse_chan* mount_session(const char* mountpoint, struct fuse_args* args,
 void end_session(MountContext& context) {
   std::unique_ptr<Session> session(
       find_session([&context](const Session* one) { return one->context.get() == &context; }, true));
-  if (session == nullptr) return;
-  if (session->open && session->channel != nullptr) close_and_unmount(session.get());
-  // Frees it; a channel that is still in a session is left to that session.
-  if (session->channel != nullptr && libfuse().chan_session(session->channel) == nullptr) {
+  if (session == nullptr || session->channel == nullptr) return;
+  if (libfuse().chan_session(session->channel) == nullptr) {
     libfuse().chan_destroy(session->channel);
-  } else if (session->channel != nullptr) {
-    session.release();
+  } else {
+    session.release();  // a libfuse session still has the channel, and destroys it
   }
 }
 
@@ -190,6 +185,24 @@ __attribute__((visibility("default"))) struct fuse_chan* fuse_mount(const char* 
   return mount_session(mountpoint, args, std::move(context));
 }
 
+__attribute__((visibility("default"))) struct fuse* fuse_new(struct fuse_chan* channel,
+                                                             struct fuse_args* args,
+                                                             const struct fuse_operations* operations,
+                                                             size_t operations_size, void* user_data) {
+  using namespace dmiofs;
+  if (libfuse().new_session == nullptr) return nullptr;
+  struct fuse* made = libfuse().new_session(channel, args, operations, operations_size, user_data);
+  if (made != nullptr) return made;
+  // Where the module's factory ran, `destroy` has done this already.
+  if (Session* session =
+          find_session([channel](const Session* one) { return one->channel == channel; }, false)) {
+    const std::shared_ptr<MountContext> context = session->context;
+    end_session(*context);
+    detach_mount(context->id);
+  }
+  return nullptr;
+}
+
 // Called by fuse-native when the session's loop has ended; it takes the channel out of the session afterwards, so it is not freed here.
 __attribute__((visibility("default"))) void fuse_unmount(const char* mountpoint, struct fuse_chan* channel) {
   using namespace dmiofs;
@@ -197,7 +210,7 @@ __attribute__((visibility("default"))) void fuse_unmount(const char* mountpoint,
   Session* session = find_session([channel](const Session* one) { return one->channel == channel; }, false);
   if (session == nullptr) {
     libfuse().unmount(mountpoint, channel);
-  } else if (session->open) {
+  } else {
     close_and_unmount(session);
   }
 }

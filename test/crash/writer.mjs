@@ -42,7 +42,8 @@ function main([file, indexText, writersText, blocksText, seedText, firstText, mo
     const block = index + random(mine) * writers;
     writeSync(1, `S ${block} ${sequence}\n`);
     try {
-      if (writeSync(fd, stamped(index, sequence, block), 0, BLOCK_SIZE, block * BLOCK_SIZE) !== BLOCK_SIZE) break;
+      if (writeSync(fd, stamped(index, sequence, block), 0, BLOCK_SIZE, block * BLOCK_SIZE) !== BLOCK_SIZE)
+        break;
     } catch (error) {
       writeSync(1, `E ${error.code}\n`);
       break;

@@ -111,7 +111,7 @@ function mountOne(addon, Fuse, options) {
       ];
       if (options.allowOther) base.push('allow_other');
       const stack = options.stock ? [] : ['modules=dmiofs', `dmiofs_mount=${String(id)}`];
-      return `-o${[...base, ...(options.mountOptions ?? []), ...stack].join(',')}`;
+      return `-o${[...base, ...stack, ...(options.mountOptions ?? [])].join(',')}`;
     }
   }
   const fuse = new OurFuse(mountpoint, handlers(addon, id, options), { timeout: false });

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -228,6 +228,20 @@ export class MountBench {
     const legs = await this.images(2, bytes);
     const sets = [{ name: 'data', legs, count: bytes / 512, ...set }];
     return this.start({ mountpoint: await this.mountpoint(), sets, ...options }).mounted();
+  }
+
+  /** Aborts the connection of what is mounted there, by a fusectl file system of our own. */
+  async abort(mountpoint: string): Promise<void> {
+    // Its name is the minor device number, which st_dev holds in two pieces (makedev(3)).
+    const { dev } = await stat(mountpoint);
+    const control = join(this.directory, 'fusectl');
+    await mkdir(control, { recursive: true });
+    await run('mount', ['-t', 'fusectl', 'fusectl', control]);
+    try {
+      await writeFile(join(control, String((dev & 0xff) | ((dev >>> 12) & 0xfff00)), 'abort'), '1');
+    } finally {
+      await run('umount', [control]);
+    }
   }
 
   async close(): Promise<void> {
