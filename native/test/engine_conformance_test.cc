@@ -1,6 +1,6 @@
 // What engine.h promises of every engine.
 #include <fcntl.h>
-#include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <thread>
@@ -323,6 +323,24 @@ TEST(engine, auto_says_which_and_why) {
   REQUIRE(choice.ok());
   CHECK(!choice.value().reason.empty());
   CHECK_EQ(std::string(choice.value().engine->name()), make_uring_engine().ok() ? "uring" : "threads");
+}
+
+TEST(engine, auto_takes_threads_where_no_ring_can_be_made) {
+  rlimit before;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;  // no further descriptor
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  auto uring = make_engine(EngineKind::kUring);
+  auto choice = make_engine(EngineKind::kAuto);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(!uring.ok());
+  REQUIRE(choice.ok());
+  CHECK_EQ(std::string(choice.value().engine->name()), "threads");
+  CHECK(choice.value().reason.find(uring.error().message()) != std::string::npos);
+  auto device = new_device(8192);
+  Buffer memory(4096);
+  CHECK_EQ(run_io(*open_queue(*choice.value().engine), IoOp::kRead, device, 0, 4096, memory.data()), 0);
 }
 
 }  // namespace dmiofs::test
