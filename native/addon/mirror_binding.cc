@@ -8,6 +8,7 @@
 #include "addon/set_events.h"
 #include "addon/set_object.h"
 #include "base/log.h"
+#include "mirror/log_open.h"
 
 namespace dmiofs {
 namespace {
@@ -74,6 +75,42 @@ bool parse_set(Napi::Object object, MirrorSetOptions* options, Napi::Array* legs
   return true;
 }
 
+bool parse_log(Napi::Object object, MirrorSetOptions* options, OpenLogOptions* log) {
+  const Napi::Value value = object.Get("log");
+  if (value.IsUndefined()) return true;
+  std::string start;
+  if (!value.IsObject()) {
+    Napi::TypeError::New(object.Env(), "log must be an object").ThrowAsJavaScriptException();
+    return false;
+  }
+  if (!get_string(value.As<Napi::Object>(), "path", &log->path) ||
+      !get_string(value.As<Napi::Object>(), "start", &start)) {
+    return false;
+  }
+  options->start = start == "all"        ? StartPolicy::kAll
+                   : start == "majority" ? StartPolicy::kMajority
+                                         : StartPolicy::kAny;
+  return true;
+}
+
+// What the log says goes into the options; the legs are open by then.
+Status use_log(DmIo& dm_io, OpenLogOptions log, MirrorSetOptions* options) {
+  if (log.path.empty()) return ok_status();
+  log.count = options->count;
+  log.sync_region_sectors = options->sync_region_sectors;
+  log.io_timeout = options->io_timeout;
+  log.writable = !options->read_only;
+  auto opened = open_log(dm_io, log);
+  if (!opened.ok()) return opened.error();
+  OpenedLog found = opened.take();
+  if (!found.note.empty()) log_line(LogLevel::kWarn, "set " + options->name + ": " + found.note);
+  options->log = found.log;
+  options->record_store = found.record_store;
+  options->record = std::move(found.record);
+  options->log_distrusted = found.all_dirty || found.written_by_other;
+  return ok_status();
+}
+
 Napi::Value open_set(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   if (call.Length() < 2 || !call[0].IsObject() || !call[1].IsFunction()) {
@@ -85,8 +122,12 @@ Napi::Value open_set(const Napi::CallbackInfo& call) {
     return env.Undefined();
   };
   MirrorSetOptions options;
+  OpenLogOptions log;
   Napi::Array legs;
-  if (!parse_set(call[0].As<Napi::Object>(), &options, &legs)) return env.Undefined();
+  if (!parse_set(call[0].As<Napi::Object>(), &options, &legs) ||
+      !parse_log(call[0].As<Napi::Object>(), &options, &log)) {
+    return env.Undefined();
+  }
   auto context = io_context();
   if (!context.ok()) return fail(context.error());
   for (uint32_t i = 0; i < legs.Length(); i++) {
@@ -103,6 +144,7 @@ Napi::Value open_set(const Napi::CallbackInfo& call) {
     if (!leg.ok()) return fail(leg.error());
     options.legs.push_back(leg.take());
   }
+  if (auto used = use_log(*context.value()->dm_io, log, &options); !used.ok()) return fail(used.error());
   options.on_event = make_event_function(env, call[1].As<Napi::Function>());
   auto made = MirrorSet::create(*context.value()->dm_io, std::move(options));
   if (!made.ok()) return fail(made.error());

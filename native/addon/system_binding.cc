@@ -7,12 +7,15 @@
 #include <sys/xattr.h>
 
 #include <cerrno>
+#include <cinttypes>
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <vector>
 
 #include "addon/async_task.h"
 #include "addon/init.h"
+#include "addon/io_context.h"
 #include "addon/js_callback.h"
 #include "base/errno_name.h"
 #include "base/log.h"
@@ -105,7 +108,32 @@ Napi::Value set_sink(const Napi::CallbackInfo& call) {
   return env.Undefined();
 }
 
-// A file system stacked on a set's file writes back through this process: while the kernel reclaims memory it must not wait for itself here.
+// What the data path runs on: our code and libfuse's, and libc's below them.
+bool on_data_path(const std::string& mapping) {
+  for (const char* name : {"/dmiofs.node", "/libfuse.so", "/libc.so", "/libpthread.so", "/libstdc++.so"}) {
+    if (mapping.find(name) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// Keeps the data path's code and data in memory once they were touched; 0 or an errno.
+int lock_data_path() {
+  std::ifstream maps("/proc/self/maps");
+  std::string line;
+  while (std::getline(maps, line)) {
+    if (!on_data_path(line)) continue;
+    uintptr_t first = 0;
+    uintptr_t last = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR, &first, &last) != 2) continue;
+    if (mlock2(reinterpret_cast<void*>(first), last - first, MLOCK_ONFAULT) != 0) return errno;
+  }
+  auto context = io_context();
+  return context.ok() ? context.value()->dm_io->lock_buffers() : context.error().err;
+}
+
+// A file system stacked on a set's file writes back through this process: while the kernel reclaims memory it
+// must not wait for itself here. Not mlockall: V8 gives memory back with madvise(MADV_DONTNEED), which fails on
+// locked memory, and ends the process when it does.
 Napi::Value protect_from_reclaim(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Napi::Array missing = Napi::Array::New(env);
@@ -113,9 +141,8 @@ Napi::Value protect_from_reclaim(const Napi::CallbackInfo& call) {
   if (prctl(kPrSetIoFlusher, 1, 0, 0, 0) != 0) {
     missing.Set(count++, "PR_SET_IO_FLUSHER: " + errno_name(errno) + " (needs CAP_SYS_RESOURCE)");
   }
-  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
-    missing.Set(count++,
-                "mlockall: " + errno_name(errno) + " (needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK)");
+  if (const int err = lock_data_path(); err != 0) {
+    missing.Set(count++, "mlock: " + errno_name(err) + " (needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK)");
   }
   return missing;
 }

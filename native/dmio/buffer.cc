@@ -68,6 +68,8 @@ BufferPool::~BufferPool() {
   if (memory_ != nullptr) munmap(memory_, memory_size_);
 }
 
+int BufferPool::lock_memory() { return mlock(memory_, memory_size_) == 0 ? 0 : errno; }
+
 BufferRef BufferPool::acquire(size_t bytes) {
   Class* found = classes_.back().get();
   for (auto& size_class : classes_) {

@@ -166,6 +166,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
   // The lease ends here: with late Ios the queue goes to the reaper, which completes them.
 }
 
+int DmIo::lock_buffers() { return impl_->buffers->lock_memory(); }
 unsigned DmIo::late_buffers() const { return impl_->buffers->late(); }
 unsigned DmIo::total_buffers() const { return impl_->buffers->total(); }
 size_t DmIo::max_run_bytes() const { return impl_->max_run_bytes; }

@@ -80,6 +80,9 @@ class DmIo {
   void run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, ErrorBits skip, uint64_t offset,
            size_t length, size_t buffer_offset, nanos_t deadline, DmIoResult* result);
 
+  // Keeps the pooled buffers in memory (mlock). 0 or a positive errno.
+  int lock_buffers();
+
   unsigned late_buffers() const;  // buffers whose I/O has outlived its caller
   unsigned total_buffers() const;
   Engine& engine();

@@ -51,6 +51,7 @@ class BufferPool {
 
   BufferRef acquire(size_t bytes);
   void put(RequestSlot* slot);  // drops a reference
+  int lock_memory();            // 0 or a positive errno
   unsigned late() const { return late_.load(std::memory_order_relaxed); }
   unsigned total() const { return static_cast<unsigned>(slots_.size()); }
   void count_late() { late_.fetch_add(1, std::memory_order_relaxed); }

@@ -160,6 +160,14 @@ export interface SetOptions {
   readonly readOnly: boolean;
   /** Sectors in a sync region, a power of two. */
   readonly syncRegionSectors: number;
+  /** The dirty region log and record; without it nothing is kept over a restart. */
+  readonly log?: SetLogOptions;
+}
+
+export interface SetLogOptions {
+  readonly path: string;
+  /** How many trusted in-sync legs are needed to start. */
+  readonly start: 'any' | 'majority' | 'all';
 }
 
 export interface LegSnapshot {
@@ -329,7 +337,7 @@ export interface NativeBinding {
   fuseSession(id: number): SessionInfo;
   /** chmod, chown: what getattr answers from now on. */
   fuseSetAttr(id: number, name: string, attr: { mode?: number; uid?: number; gid?: number }): void;
-  /** prctl(PR_SET_IO_FLUSHER) and mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) where permitted; says what was not. Before the mount. */
+  /** prctl(PR_SET_IO_FLUSHER), and mlock of the data path's code and buffers, where permitted; says what was not. Before the mount. */
   protectFromReclaim(): readonly string[];
   /** sd_notify(3): `text` to the service manager's socket $NOTIFY_SOCKET. */
   notifyService(socket: string, text: string): void;

@@ -1,0 +1,76 @@
+import Table from 'cli-table3';
+import { loadConfig } from '../../config/load.js';
+import { type ResolvedConfig, resolveConfig } from '../../config/resolve.js';
+import { native } from '../../native/binding.js';
+import { humanSize } from '../../util/size.js';
+import { defineCommand } from '../command.js';
+
+/** The sets as they would be, for machines. */
+function toJson(config: ResolvedConfig): object {
+  return {
+    version: 1,
+    config: config.file,
+    state_dir: config.stateDir,
+    engine: config.engine,
+    sets: config.sets.map((set) => ({
+      name: set.name,
+      count: set.count,
+      size: set.count * 512,
+      read_policy: set.readPolicy,
+      log: { path: set.logPath, region_size: set.syncRegionSectors * 512 },
+      io_timeout_ms: set.ioTimeoutMs,
+      start: set.start,
+      mode: set.mode.toString(8).padStart(4, '0'),
+      uid: set.uid,
+      gid: set.gid,
+      read_only: set.readOnly,
+      truncate: set.truncate,
+      cache: set.cache,
+      legs: set.legs.map(({ device, sector, probe }) => ({
+        device,
+        sector,
+        count: set.count,
+        found: probe !== undefined,
+        logical_block_size: probe?.logicalBlockSize ?? null,
+      })),
+    })),
+  };
+}
+
+function toTable(config: ResolvedConfig): string {
+  const table = new Table({
+    head: ['set', 'size', 'leg', 'device', 'sector', 'count', ''],
+    style: { head: [], border: [] },
+  });
+  for (const set of config.sets) {
+    for (const [index, leg] of set.legs.entries()) {
+      table.push([
+        index === 0 ? set.name : '',
+        index === 0 ? humanSize(set.count * 512) : '',
+        index,
+        leg.device,
+        leg.sector,
+        set.count,
+        leg.probe === undefined ? 'missing' : '',
+      ]);
+    }
+  }
+  return table.toString();
+}
+
+export const checkConfigCommand = defineCommand<{ config: string; json: boolean }>({
+  command: 'check-config <config>',
+  describe: 'check a config and show the sets as they would be',
+  builder: (yargs) =>
+    yargs
+      .positional('config', { type: 'string', demandOption: true, describe: 'config file (YAML)' })
+      .option('json', { type: 'boolean', default: false, describe: 'print JSON' }),
+  handler: ({ config: file, json }) => {
+    const binding = native();
+    const config = resolveConfig(loadConfig(file), {
+      probeDevice: (path) => binding.probeDevice(path),
+      checkUse: false,
+    });
+    process.stdout.write(`${json ? JSON.stringify(toJson(config), null, 2) : toTable(config)}\n`);
+  },
+});

@@ -1,0 +1,72 @@
+/** The command line: the commands, and the only place that prints errors and chooses exit codes. */
+import { readFileSync } from 'node:fs';
+import yargs, { type Argv } from 'yargs';
+import { isDmiofsError, messageOf } from '../errors.js';
+import { isNativeError } from '../native/binding.js';
+import { checkConfigCommand } from './commands/check-config.js';
+import { controlCommands } from './commands/control.js';
+import { initCommand } from './commands/init.js';
+import { mountCommand } from './commands/mount.js';
+import { statusCommand } from './commands/status.js';
+import { umountCommand } from './commands/umount.js';
+import { waitCommand } from './commands/wait.js';
+import { EXIT, ExitError } from './exit.js';
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+class UsageError extends Error {}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof ExitError) return error.exitCode;
+  if (error instanceof UsageError) return EXIT.usage;
+  if (isDmiofsError(error)) return error.code === 'ERR_DMIOFS_MOUNT' ? EXIT.mountFailure : EXIT.usage;
+  return isNativeError(error) ? EXIT.system : EXIT.internal;
+}
+
+function report(error: unknown): void {
+  if (error instanceof ExitError) return;
+  for (const line of messageOf(error).split('\n')) process.stderr.write(`dmiofs: ${line}\n`);
+  const expected = error instanceof UsageError || isDmiofsError(error) || isNativeError(error);
+  if (!expected && error instanceof Error && error.stack !== undefined)
+    process.stderr.write(`${error.stack}\n`);
+}
+
+export async function main(args: readonly string[]): Promise<number> {
+  let parser: Argv = yargs([...args])
+    .scriptName('dmiofs')
+    .usage('$0 COMMAND\n\nShows each mirror set of devices or image files as one file.')
+    .version(version())
+    .help()
+    .alias('help', 'h')
+    .strict()
+    .recommendCommands()
+    .demandCommand(1, 'name a command; dmiofs --help lists them')
+    .wrap(Math.min(110, process.stdout.columns > 0 ? process.stdout.columns : 80))
+    .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
+    .exitProcess(false)
+    .fail((message, error) => {
+      if (error instanceof Error) throw error;
+      throw new UsageError(`${message}\nTry dmiofs --help.`);
+    });
+  for (const command of [
+    initCommand,
+    mountCommand,
+    umountCommand,
+    statusCommand,
+    checkConfigCommand,
+    ...controlCommands,
+    waitCommand,
+  ]) {
+    parser = parser.command(command);
+  }
+  try {
+    await parser.parseAsync();
+    return EXIT.ok;
+  } catch (error) {
+    report(error);
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,60 @@
+/** From a mountpoint or a file under one to the mount and its status. */
+import { realpathSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { DmiofsError } from '../errors.js';
+import { askMount } from '../fuse/mount-lock.js';
+import type { MountStatus } from '../mirror/status.js';
+import type { NativeBinding } from '../native/binding.js';
+import { dmiofsMountOn } from '../util/mountinfo.js';
+
+export interface MountedPlace {
+  readonly mountpoint: string;
+  /** The set's name when a file was named. */
+  readonly set: string | undefined;
+}
+
+/** Looks only at the table of mounts and the parent's path: a mount that hangs is not touched. */
+export function findMounted(path: string): MountedPlace {
+  const absolute = resolve(path);
+  const real = (folder: string): string => {
+    try {
+      return realpathSync(folder);
+    } catch {
+      return folder;
+    }
+  };
+  if (dmiofsMountOn(absolute) !== undefined) return { mountpoint: absolute, set: undefined };
+  const parent = real(dirname(absolute));
+  if (dmiofsMountOn(parent) !== undefined) return { mountpoint: parent, set: basename(absolute) };
+  const inside = real(absolute);
+  if (dmiofsMountOn(inside) !== undefined) return { mountpoint: inside, set: undefined };
+  if (dmiofsMountOn(dirname(inside)) !== undefined)
+    return { mountpoint: dirname(inside), set: basename(inside) };
+  throw new DmiofsError(
+    'ERR_DMIOFS_NOT_MOUNTED',
+    `${path} is not a mountpoint of dmiofs, nor a file under one; dmiofs status lists the mounts`,
+  );
+}
+
+export async function statusOf(
+  binding: NativeBinding,
+  place: MountedPlace,
+  milliseconds = 5000,
+): Promise<MountStatus> {
+  const status = await askMount(binding, place.mountpoint, milliseconds);
+  if (status === undefined) {
+    throw new DmiofsError(
+      'ERR_DMIOFS_NOT_MOUNTED',
+      `the daemon of ${place.mountpoint} has died: dmiofs mount mounts it again, umount takes it away`,
+    );
+  }
+  if (place.set === undefined) return status;
+  const sets = status.sets.filter(({ name }) => name === place.set);
+  const [set] = sets;
+  if (set === undefined)
+    throw new DmiofsError(
+      'ERR_DMIOFS_NOT_MOUNTED',
+      `there is no set ${JSON.stringify(place.set)} on ${place.mountpoint}`,
+    );
+  return { ...status, state: set.state, sets };
+}

@@ -1,0 +1,31 @@
+/** The known key that a misspelt one was meant to be. */
+import type { KeyPath } from './positions.js';
+import { configSchema, logSchema, regionSchema, setSchema } from './schema.js';
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+function knownKeys(path: KeyPath): readonly string[] {
+  if (path.length === 0) return Object.keys(configSchema.shape);
+  if (path.length === 2) return Object.keys(setSchema.shape);
+  if (path[2] === 'regions') return Object.keys(regionSchema.shape);
+  return path[2] === 'log' ? Object.keys(logSchema.shape) : [];
+}
+
+export function nearestKey(key: string, path: KeyPath): string | undefined {
+  const normal = key.toLowerCase().replace(/-/g, '_');
+  const [best] = knownKeys(path)
+    .map((known) => ({ known, far: distance(normal, known) }))
+    .sort((a, b) => a.far - b.far);
+  return best !== undefined && best.far <= Math.max(1, Math.floor(key.length / 3)) ? best.known : undefined;
+}

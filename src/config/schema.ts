@@ -1,0 +1,145 @@
+/**
+ * The config file's schema: the single source of its types, defaults, checks, help and JSON Schema (config/dmiofs.schema.json).
+ * What a value means in the end (absolute paths, sectors, milliseconds) is made of it in load.ts.
+ */
+import { z } from 'zod';
+import { parseDuration } from '../util/duration.js';
+import { parseSize } from '../util/size.js';
+
+const SECTOR = 512;
+
+function checked<T>(parse: (value: string | number) => T | undefined, what: string) {
+  return z.union([z.string(), z.number()]).check((context) => {
+    if (parse(context.value) === undefined) {
+      context.issues.push({ code: 'custom', input: context.value, message: `must be ${what}` });
+    }
+  });
+}
+
+/** Bytes of a size value. */
+export const sizeOf = (value: string | number): number | undefined =>
+  typeof value === 'number'
+    ? Number.isSafeInteger(value) && value >= 0
+      ? value
+      : undefined
+    : parseSize(value);
+
+/** Milliseconds of a duration value; a number is seconds. */
+export const durationOf = (value: string | number): number | undefined => parseDuration(String(value));
+
+/** Permission bits of a mode value. */
+export function modeOf(value: string | number): number | undefined {
+  const text = String(value);
+  return /^0?[0-7]{3}$/.test(text) && typeof value === 'string' ? Number.parseInt(text, 8) : undefined;
+}
+
+const regionSize = (value: string | number): number | undefined => {
+  const bytes = sizeOf(value);
+  if (bytes === undefined || bytes < 4096 || bytes > 2 ** 40) return undefined;
+  return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
+};
+
+const positiveSectors = (value: string | number): number | undefined => {
+  const bytes = sizeOf(value);
+  return bytes !== undefined && bytes > 0 && bytes % SECTOR === 0 ? bytes : undefined;
+};
+
+const path = z
+  .string()
+  .min(1, 'must be a path, not empty')
+  .refine((value) => !value.includes('\0'), 'must be a path');
+const sectors = z
+  .int('must be a number of sectors, 0 or more')
+  .min(0, 'must be a number of sectors, 0 or more');
+const account = z.union([z.string().min(1), z.int().min(0).max(0xffff_fffe)], 'must be a name or a number');
+
+export const regionSchema = z.strictObject({
+  device: path.describe('Block device or image file; relative to this file'),
+  sector: sectors.default(0).describe('Start sector of the I/O region'),
+  count: sectors
+    .min(1, 'must be at least 1 sector')
+    .optional()
+    .describe("Sectors; default: up to the device's end"),
+});
+
+export const logSchema = z.strictObject({
+  path: path.optional().describe('File or block device; default: <state_dir>/<set name>.log'),
+  region_size: checked(regionSize, 'a power of two of at least 4KiB, such as 512KiB')
+    .default('512KiB')
+    .describe('Size of a sync region: a power of two sectors, at least 4KiB'),
+});
+
+export const setSchema = z.strictObject({
+  regions: z
+    .array(regionSchema, 'must be a list of I/O regions, each with a device')
+    .min(1, 'must name at least one I/O region')
+    .max(64, 'must name at most 64 I/O regions')
+    .describe('The legs, in order: 1 to 64'),
+  size: checked(positiveSectors, 'a size that is a multiple of 512 bytes, such as 1GiB')
+    .optional()
+    .describe('Size of the set; default: the smallest I/O region. init creates missing image files with it'),
+  read_policy: z
+    .enum(['primary', 'round-robin', 'fastest'])
+    .default('primary')
+    .describe('Which leg a read goes to'),
+  log: logSchema.prefault({}).describe('The dirty region log'),
+  io_timeout: checked(durationOf, 'a duration such as 30s, 500ms or 0')
+    .default('30s')
+    .describe('A leg that does not answer in this time is failed; 0: wait for ever'),
+  start: z
+    .enum(['any', 'majority', 'all'])
+    .default('any')
+    .describe('How many trusted in-sync legs are needed to start'),
+  mode: checked(modeOf, 'permission bits in quotes, such as "0600"')
+    .default('0600')
+    .describe('Permission bits of the file'),
+  owner: account.optional().describe('User that owns the file; default: who mounts'),
+  group: account.optional().describe('Group of the file; default: of who mounts'),
+  read_only: z.boolean('must be true or false').default(false).describe('The file cannot be written'),
+  truncate: z
+    .enum(['zero', 'deny'])
+    .default('zero')
+    .describe('What O_TRUNC does: zeros the content, or is refused'),
+  cache: z
+    .enum(['auto', 'none', 'writeback'])
+    .default('auto')
+    .describe(
+      'auto: kernel page cache for reads, writes go through; none: every open is direct; writeback: as on a block device',
+    ),
+});
+
+/** Why a name cannot be a file's name; undefined: it can. */
+export function badName(name: string): string | undefined {
+  if (name === '' || name === '.' || name === '..') return 'must not be empty, "." or ".."';
+  if (name.includes('/')) return 'must not contain "/": it is a file\'s name under the mountpoint';
+  // eslint-disable-next-line no-control-regex -- the point is to refuse them
+  if (/[\u0000-\u001f\u007f]/.test(name)) return 'must not contain control characters';
+  return Buffer.byteLength(name) > 255 ? 'must be at most 255 bytes long' : undefined;
+}
+
+const setName = z.string().check((context) => {
+  const reason = badName(context.value);
+  if (reason !== undefined) context.issues.push({ code: 'custom', input: context.value, message: reason });
+});
+
+export const configSchema = z
+  .strictObject({
+    version: z.literal(1, 'must be 1, the version of this format').describe('Version of the format: 1'),
+    state_dir: path.optional().describe('Where the dirty region logs live'),
+    engine: z
+      .enum(['auto', 'uring', 'threads', 'null'])
+      .default('auto')
+      .describe('How I/O reaches the devices'),
+    log_level: z
+      .enum(['error', 'warn', 'info', 'debug'])
+      .default('info')
+      .describe("How much the daemon's log says"),
+    sets: z
+      .record(setName, setSchema, 'must be a map of sets by name')
+      .refine((sets) => Object.keys(sets).length > 0, 'must name at least one set')
+      .describe('The mirror sets, by the name of their file'),
+  })
+  .describe('dmiofs config file');
+
+export type ConfigText = Readonly<z.infer<typeof configSchema>>;
+export type SetText = ConfigText['sets'][string];

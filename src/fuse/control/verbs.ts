@@ -1,0 +1,110 @@
+/**
+ * The control verbs: what is written to `user.dmio.control` of a set's file. One table; each verb is parsed strictly.
+ */
+import { DmiofsError } from '../../errors.js';
+import type { MirrorSet } from '../../mirror/mirror-set.js';
+import { parseSize } from '../../util/size.js';
+
+export interface ControlVerb {
+  readonly name: string;
+  readonly usage: string;
+  readonly run: (set: MirrorSet, words: readonly string[]) => Promise<void>;
+}
+
+function invalid(verb: string, text: string): DmiofsError {
+  return new DmiofsError('ERR_DMIOFS_CONTROL', `${verb}: ${text}`);
+}
+
+function parseLeg(verb: string, word: string | undefined): number {
+  if (word === undefined || !/^(0|[1-9][0-9]?)$/.test(word)) {
+    throw invalid(verb, `a leg is its index, 0 to 63, not ${JSON.stringify(word ?? '')}`);
+  }
+  return Number(word);
+}
+
+function noMore(verb: string, words: readonly string[], allowed: number): void {
+  if (words.length > allowed)
+    throw invalid(verb, `too many words: ${JSON.stringify(words.slice(allowed).join(' '))}`);
+}
+
+function parseSpeed(
+  words: readonly string[],
+  before: { min: number; max: number },
+): { min: number; max: number } {
+  const limits = { ...before };
+  if (words.length === 0) throw invalid('speed', 'give min=RATE, max=RATE or both');
+  for (const word of words) {
+    const found = /^(min|max)=(.+)$/.exec(word);
+    const rate = found?.[2] === undefined ? undefined : parseSize(found[2]);
+    if (rate === undefined)
+      throw invalid('speed', `${JSON.stringify(word)} is not min=RATE or max=RATE, bytes a second`);
+    limits[found?.[1] === 'min' ? 'min' : 'max'] = rate;
+  }
+  if (limits.max !== 0 && limits.min > limits.max) throw invalid('speed', 'min is above max');
+  return limits;
+}
+
+export const CONTROL_VERBS: readonly ControlVerb[] = [
+  {
+    name: 'fail',
+    usage: 'fail LEG',
+    run: async (set, words) => {
+      noMore('fail', words, 1);
+      await set.failLeg(parseLeg('fail', words[0]));
+    },
+  },
+  {
+    name: 're-add',
+    usage: 're-add LEG',
+    run: async (set, words) => {
+      noMore('re-add', words, 1);
+      await set.reAddLeg(parseLeg('re-add', words[0]));
+    },
+  },
+  {
+    name: 'clear',
+    usage: 'clear [LEG]',
+    run: async (set, words) => {
+      noMore('clear', words, 1);
+      await set.clearErrors(words.length === 0 ? -1 : parseLeg('clear', words[0]));
+    },
+  },
+  {
+    name: 'pause',
+    usage: 'pause',
+    run: async (set, words) => {
+      noMore('pause', words, 0);
+      await set.pause();
+    },
+  },
+  {
+    name: 'resume',
+    usage: 'resume',
+    run: async (set, words) => {
+      noMore('resume', words, 0);
+      await set.resume();
+    },
+  },
+  {
+    name: 'speed',
+    usage: 'speed min=RATE max=RATE',
+    run: async (set, words) => {
+      await set.setSpeed(parseSpeed(words, set.speedLimits));
+    },
+  },
+];
+
+/** Parses and runs one verb. Throws a DmiofsError for what it does not know, and what the set throws. */
+export async function runControl(set: MirrorSet, text: string): Promise<void> {
+  // eslint-disable-next-line no-control-regex -- the point is to refuse them
+  if (/[\u0000-\u001f\u007f]/.test(text.trimEnd())) throw invalid('control', 'a verb is one line of text');
+  const [name = '', ...words] = text.trim().split(/ +/);
+  const verb = CONTROL_VERBS.find((known) => known.name === name);
+  if (verb === undefined) {
+    throw invalid(
+      'control',
+      `no verb ${JSON.stringify(name)}; there are: ${CONTROL_VERBS.map(({ usage }) => usage).join(', ')}`,
+    );
+  }
+  await verb.run(set, words);
+}

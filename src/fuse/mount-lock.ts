@@ -1,0 +1,124 @@
+/**
+ * One daemon a mountpoint: a file with the daemon's pid in the state directory, and what is found at the mountpoint itself.
+ * A mount of a daemon that died is taken away; one that lives is refused.
+ */
+import { createHash } from 'node:crypto';
+import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DmiofsError } from '../errors.js';
+import { mountStatusSchema, type MountStatus } from '../mirror/status.js';
+import type { NativeBinding } from '../native/binding.js';
+import { dmiofsMountOn } from '../util/mountinfo.js';
+import { within } from '../util/timeout.js';
+
+/** A name for files that belong to a mountpoint. */
+export function mountKey(mountpoint: string): string {
+  const readable = mountpoint
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+    .slice(-40);
+  return `${readable}-${createHash('sha256').update(mountpoint).digest('hex').slice(0, 8)}`;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+  try {
+    // A pid may be another program's by now.
+    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').includes('mount');
+  } catch {
+    return true;
+  }
+}
+
+export class MountLock {
+  readonly #file: string;
+
+  private constructor(file: string) {
+    this.#file = file;
+  }
+
+  static take(stateDir: string, mountpoint: string): MountLock {
+    const folder = join(stateDir, 'run');
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const file = join(folder, `${mountKey(mountpoint)}.pid`);
+    const mine = `${file}.${String(process.pid)}`;
+    writeFileSync(mine, `${String(process.pid)}\n`, { mode: 0o600 });
+    try {
+      for (let attempt = 0; attempt < 3; attempt++) {
+        try {
+          linkSync(mine, file);
+          return new MountLock(file);
+        } catch (error) {
+          if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+        }
+        const owner = Number(readFileSync(file, 'utf8'));
+        if (Number.isInteger(owner) && owner > 0 && isRunning(owner)) {
+          throw new DmiofsError(
+            'ERR_DMIOFS_MOUNT',
+            `${mountpoint} is being served or mounted already by pid ${String(owner)}`,
+          );
+        }
+        rmSync(file, { force: true });
+      }
+      throw new DmiofsError('ERR_DMIOFS_MOUNT', `${mountpoint}: another daemon is starting on it`);
+    } finally {
+      rmSync(mine, { force: true });
+    }
+  }
+
+  release(): void {
+    try {
+      if (Number(readFileSync(this.#file, 'utf8')) === process.pid) rmSync(this.#file, { force: true });
+    } catch {
+      // Gone already.
+    }
+  }
+}
+
+/** The status that a mount tells of itself; undefined: its daemon is dead. Throws when it does not answer. */
+export async function askMount(
+  binding: NativeBinding,
+  mountpoint: string,
+  milliseconds: number,
+): Promise<MountStatus | undefined> {
+  try {
+    const value = await within(
+      milliseconds,
+      `asking ${mountpoint}`,
+      binding.getXattr(mountpoint, 'user.dmio.json'),
+    );
+    return mountStatusSchema.parse(JSON.parse(value.toString('utf8')));
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : '';
+    if (code === 'ENOTCONN' || code === 'ECONNABORTED') return undefined;
+    throw error;
+  }
+}
+
+/** Makes sure that nothing of ours is mounted there: a dead mount is detached, a living one refused. Then that it is a folder. */
+export async function clearMountpoint(binding: NativeBinding, mountpoint: string): Promise<void> {
+  for (let depth = 0; depth < 16 && dmiofsMountOn(mountpoint) !== undefined; depth++) {
+    const living = await askMount(binding, mountpoint, 5000);
+    if (living !== undefined) {
+      throw new DmiofsError(
+        'ERR_DMIOFS_MOUNT',
+        `${living.config} is already mounted on ${mountpoint} by pid ${String(living.pid)}`,
+      );
+    }
+    await binding.umount(mountpoint, true);
+  }
+  let isFolder = false;
+  try {
+    isFolder = statSync(mountpoint).isDirectory();
+  } catch (error) {
+    throw new DmiofsError(
+      'ERR_DMIOFS_MOUNT',
+      `the mountpoint ${mountpoint} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  if (!isFolder) throw new DmiofsError('ERR_DMIOFS_MOUNT', `the mountpoint ${mountpoint} is not a folder`);
+}

@@ -1,0 +1,150 @@
+/**
+ * MountPoint: one mount of some sets in this process.
+ *
+ *     new -> mount() -> serving -> the session ends, however it was unmounted -> ended (wait() resolves)
+ *
+ * fuse-native's own unmount (a shell, lazy) and its per-operation timeout are never used. A process has one mount.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { Logger } from 'pino';
+import { DmiofsError } from '../errors.js';
+import type { MirrorSet } from '../mirror/mirror-set.js';
+import { type MountStatus, worstState } from '../mirror/status.js';
+import type { MountCounters, MountedSet, NativeBinding, SessionInfo } from '../native/binding.js';
+import { makeHandlers } from './handlers.js';
+import { fuseOptionString } from './options.js';
+
+const require = createRequire(import.meta.url);
+
+export interface MountedFile {
+  readonly set: MirrorSet;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly truncate: 'zero' | 'deny';
+  readonly cache: 'auto' | 'none' | 'writeback';
+  readonly readOnly: boolean;
+}
+
+export interface MountPointOptions {
+  readonly mountpoint: string;
+  /** The config's path, shown as the mount's source. */
+  readonly source: string;
+  readonly files: readonly MountedFile[];
+  readonly engine: string;
+  readonly allowOther: boolean;
+  readonly readOnly: boolean;
+  readonly generic: readonly string[];
+  readonly log: Logger;
+}
+
+interface FuseNative {
+  mount(done: (error: Error | null) => void): void;
+  _fuseOptions(): string;
+}
+type FuseNativeClass = new (mountpoint: string, handlers: object, options: { timeout: false }) => FuseNative;
+
+let libfuseLoaded = false;
+
+/** Loads libfuse by its path, then fuse-native, which binds to that very library. */
+function loadFuseNative(binding: NativeBinding): FuseNativeClass {
+  if (!libfuseLoaded) {
+    const shared = dirname(require.resolve('fuse-shared-library-linux/package.json'));
+    binding.fuseLoad(join(shared, 'libfuse', 'lib', 'libfuse.so'));
+    libfuseLoaded = true;
+  }
+  return require('fuse-native') as FuseNativeClass;
+}
+
+export class MountPoint {
+  readonly #binding: NativeBinding;
+  readonly #options: MountPointOptions;
+  readonly #sets: ReadonlyMap<string, MirrorSet>;
+  readonly #ended: Promise<void>;
+  #id = 0;
+  #onEnd: () => void = () => undefined;
+
+  constructor(binding: NativeBinding, options: MountPointOptions) {
+    this.#binding = binding;
+    this.#options = options;
+    this.#sets = new Map(options.files.map(({ set }) => [set.name, set]));
+    this.#ended = new Promise((resolve) => {
+      this.#onEnd = resolve;
+    });
+  }
+
+  /** Resolves when the kernel has begun the session: the files can be used. */
+  async mount(): Promise<void> {
+    const { mountpoint, log } = this.#options;
+    const FuseNative = loadFuseNative(this.#binding);
+    this.#id = this.#binding.fuseAttach({
+      sets: this.#options.files.map(
+        (file): MountedSet => ({ ...file, set: file.set.native, name: file.set.name }),
+      ),
+      onEnd: () => {
+        this.#onEnd();
+      },
+    });
+    const options = fuseOptionString({ ...this.#options, mountId: this.#id });
+    class Fuse extends FuseNative {
+      override _fuseOptions(): string {
+        return options;
+      }
+    }
+    const handlers = makeHandlers({
+      sets: this.#sets,
+      status: () => this.status(),
+      setAttr: (name, attr) => {
+        this.#binding.fuseSetAttr(this.#id, name, attr);
+      },
+      log,
+    });
+    await new Promise<void>((resolve, reject) => {
+      new Fuse(mountpoint, handlers, { timeout: false }).mount((error) => {
+        if (error === null) resolve();
+        else
+          reject(
+            new DmiofsError('ERR_DMIOFS_MOUNT', `mounting on ${mountpoint} failed: ${error.message}`, {
+              cause: error,
+            }),
+          );
+      });
+    });
+    if (!this.session().shim) log.warn("the session shim was not called: libfuse's own limits hold");
+  }
+
+  session(): SessionInfo {
+    return this.#binding.fuseSession(this.#id);
+  }
+
+  counters(): MountCounters {
+    return this.#binding.fuseCounters(this.#id);
+  }
+
+  status(): MountStatus {
+    const sets = [...this.#sets.values()].map((set) => set.status());
+    const { native, forwarded, read, write } = this.counters();
+    return {
+      version: 1,
+      mountpoint: this.#options.mountpoint,
+      pid: process.pid,
+      config: this.#options.source,
+      state: worstState(sets.map(({ state }) => state)),
+      engine: this.#options.engine,
+      session: this.session().shim ? 'shim' : 'stock',
+      operations: { native, forwarded, read, write },
+      sets,
+    };
+  }
+
+  /** Resolves when the session has ended and no operation runs any more. */
+  wait(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** Unmounts; EBUSY while a file is open, unless `detach`: then the session ends at the last close. */
+  async unmount(detach: boolean): Promise<void> {
+    await this.#binding.umount(this.#options.mountpoint, detach);
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * MirrorSet: a running set as the mount sees it: the native set, its sync action, its events.
+ *
+ *     open() -> running --stop()--> stopped
+ */
+import type { NativeBinding, NativeSet, SetEvent, SetOptions } from '../native/binding.js';
+import { type SetStatus, setStatus } from './status.js';
+import { type RegionOutcome, SyncAction, type SyncActionName, type SyncTarget } from './sync-action.js';
+import { DEFAULT_SPEED_LIMITS, type SpeedLimits } from './sync-pacer.js';
+
+export type MirrorSetEvent =
+  | {
+      readonly kind: 'leg-failed';
+      readonly set: string;
+      readonly leg: number;
+      readonly errno: number;
+      readonly sector: number;
+    }
+  | { readonly kind: 'degraded-at-start'; readonly set: string; readonly leg: number }
+  | {
+      readonly kind: 'resync-started' | 'resync-finished';
+      readonly set: string;
+      readonly action: SyncActionName;
+      readonly failed: number;
+    }
+  | { readonly kind: 'set-failed' | 'mismatch' | 'log-failed'; readonly set: string; readonly errno: number };
+
+export interface MirrorSetHooks {
+  readonly onEvent: (event: MirrorSetEvent) => void;
+}
+
+class NativeTarget implements SyncTarget {
+  readonly #set: NativeSet;
+  readonly syncRegionBytes: number;
+
+  constructor(set: NativeSet) {
+    this.#set = set;
+    this.syncRegionBytes = set.snapshot().syncRegionSectors * 512;
+  }
+  nextNotInSync(from: number): number {
+    return this.#set.nextNotInSync(from);
+  }
+  recoverRegion(syncRegion: number): Promise<RegionOutcome> {
+    return this.#set.recoverSyncRegion(syncRegion);
+  }
+  progress(): { readonly inSync: number; readonly total: number } {
+    const set = this.#set.snapshot();
+    return { inSync: set.inSyncRegions, total: set.syncRegions };
+  }
+  rebuilding(): boolean {
+    return this.#set.rebuilding();
+  }
+  possible(): boolean {
+    return this.#set.recoveryPossible();
+  }
+  activity(): number {
+    return this.#set.activity();
+  }
+}
+
+export class MirrorSet {
+  readonly name: string;
+  readonly native: NativeSet;
+  readonly #hooks: MirrorSetHooks;
+  readonly #sync: SyncAction;
+  readonly #hasLog: boolean;
+
+  private constructor(name: string, set: NativeSet, hasLog: boolean, hooks: MirrorSetHooks) {
+    this.name = name;
+    this.native = set;
+    this.#hooks = hooks;
+    this.#hasLog = hasLog;
+    const kept = set.snapshot();
+    const limits: SpeedLimits =
+      kept.speedMin === 0 && kept.speedMax === 0
+        ? DEFAULT_SPEED_LIMITS
+        : { min: kept.speedMin, max: kept.speedMax };
+    this.#sync = new SyncAction(
+      new NativeTarget(set),
+      {
+        onStart: (action) => {
+          this.#hooks.onEvent({ kind: 'resync-started', set: name, action, failed: 0 });
+        },
+        onFinish: (action, failed) => {
+          this.#hooks.onEvent({ kind: 'resync-finished', set: name, action, failed });
+        },
+      },
+      { limits, paused: kept.paused },
+    );
+  }
+
+  /** Opens the devices and starts the set. Throws a NativeError that names the device or the reason. */
+  static open(binding: NativeBinding, options: SetOptions, hooks: MirrorSetHooks): MirrorSet {
+    let opened: MirrorSet | undefined;
+    const early: SetEvent[] = [];
+    const set = binding.openSet(options, (event) => {
+      if (opened === undefined) early.push(event);
+      else opened.#onNative(event);
+    });
+    opened = new MirrorSet(options.name, set, options.log !== undefined, hooks);
+    for (const event of early) opened.#onNative(event);
+    return opened;
+  }
+
+  /** Starts what was left to copy, and tells what was wrong at the start. */
+  begin(): void {
+    for (const [leg, { state }] of this.native.snapshot().legs.entries()) {
+      if (state !== 'in-sync') this.#hooks.onEvent({ kind: 'degraded-at-start', set: this.name, leg });
+    }
+    this.#sync.start();
+  }
+
+  status(): SetStatus {
+    return setStatus(this.native.snapshot(), this.#sync.state(), this.#hasLog);
+  }
+
+  failLeg(leg: number): Promise<void> {
+    return this.native.failLeg(leg);
+  }
+
+  clearErrors(leg: number): Promise<void> {
+    return this.native.clearErrors(leg);
+  }
+
+  /** Takes a failed or missing leg back; what changed meanwhile is copied. */
+  async reAddLeg(leg: number): Promise<void> {
+    await this.native.beginRebuild(leg, { full: false });
+    this.#sync.start();
+  }
+
+  async pause(): Promise<void> {
+    this.#sync.pause();
+    await this.#keepLimits();
+  }
+
+  async resume(): Promise<void> {
+    this.#sync.resume();
+    await this.#keepLimits();
+  }
+
+  async setSpeed(limits: SpeedLimits): Promise<void> {
+    this.#sync.setLimits(limits);
+    await this.#keepLimits();
+  }
+
+  get speedLimits(): SpeedLimits {
+    return this.#sync.state().limits;
+  }
+
+  async stop(): Promise<void> {
+    await this.#sync.stop();
+    await this.native.stop();
+  }
+
+  #keepLimits(): Promise<void> {
+    const { limits, paused } = this.#sync.state();
+    return this.native.setSyncLimits({ paused, speedMin: limits.min, speedMax: limits.max });
+  }
+
+  #onNative(event: SetEvent): void {
+    const set = this.name;
+    switch (event.kind) {
+      case 'leg-failed':
+        this.#hooks.onEvent({
+          kind: 'leg-failed',
+          set,
+          leg: event.leg,
+          errno: event.errno,
+          sector: event.sector,
+        });
+        break;
+      case 'set-failed':
+      case 'log-failed':
+      case 'mismatch':
+        this.#hooks.onEvent({ kind: event.kind, set, errno: event.errno });
+        break;
+      case 'sync-needed':
+        this.#sync.start();
+        break;
+      case 'degraded-at-start':
+      case 'resync-started':
+      case 'resync-finished':
+        break; // told from here
+      default:
+        event.kind satisfies never;
+    }
+  }
+}
