@@ -42,7 +42,11 @@
       'dependencies': ['dmiofs_core'],
       'sources': ['<!@(node scripts/gyp-sources.mjs native/fusemod native/addon)'],
       'cflags_cc': ['-isystem', '<(napi_include)', '-isystem', '<(fuse_include)'],
-      'defines': ['FUSE_USE_VERSION=29', 'NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      # SWALLOW_UNTHROWABLE: a task that ends while its environment does has nobody to tell, which must not end the process.
+      'defines': [
+        'FUSE_USE_VERSION=29', 'NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
+      ],
       'ldflags': ['-Wl,--exclude-libs,liburing.a'],
       'libraries': ['-ldl', '-lpthread'],
     },

@@ -10,6 +10,7 @@
 namespace dmiofs {
 namespace {
 
+constexpr uint64_t kLeave = UINT32_MAX;
 constexpr ino_t kFirstInode = 2;  // 1 is the directory
 
 Napi::Value fuse_load(const Napi::CallbackInfo& call) {
@@ -36,12 +37,18 @@ bool parse_file(Napi::Object object, MountedFile* file) {
       !get_bool(object, "readOnly", &file->read_only)) {
     return false;
   }
+  if ((truncate != "zero" && truncate != "deny") ||
+      (cache != "auto" && cache != "none" && cache != "writeback")) {
+    Napi::TypeError::New(object.Env(), "truncate or cache is none of those known")
+        .ThrowAsJavaScriptException();
+    return false;
+  }
   file->truncate = truncate == "deny" ? TruncateRule::kDeny : TruncateRule::kZero;
   file->cache = cache == "none"        ? CacheMode::kNone
                 : cache == "writeback" ? CacheMode::kWriteback
                                        : CacheMode::kAuto;
   MutexLock lock(file->mutex);
-  file->attr.mode = static_cast<mode_t>(mode & 07777);
+  file->attr.mode = static_cast<mode_t>(mode & 0777);
   file->attr.uid = static_cast<uid_t>(uid);
   file->attr.gid = static_cast<gid_t>(gid);
   clock_gettime(CLOCK_REALTIME, &file->attr.mtime);
@@ -127,19 +134,19 @@ Napi::Value fuse_set_attr(const Napi::CallbackInfo& call) {
     to_js_error(env, Error{ENOENT, "set attributes", "", ""}).ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  const auto attr = call[2].As<Napi::Object>();
-  MutexLock lock(found->second->mutex);
-  uint64_t mode = found->second->attr.mode;
-  uint64_t uid = found->second->attr.uid;
-  uint64_t gid = found->second->attr.gid;
-  if (!get_optional_uint(attr, "mode", &mode) || !get_optional_uint(attr, "uid", &uid) ||
-      !get_optional_uint(attr, "gid", &gid)) {
+  // All are parsed before the lock is taken: getters are JavaScript. The kernel's "leave it" of chown(2) is all ones.
+  const auto wanted = call[2].As<Napi::Object>();
+  uint64_t mode = kLeave, uid = kLeave, gid = kLeave;
+  if (!get_optional_uint(wanted, "mode", &mode) || !get_optional_uint(wanted, "uid", &uid) ||
+      !get_optional_uint(wanted, "gid", &gid)) {
     return env.Undefined();
   }
-  found->second->attr.mode = static_cast<mode_t>(mode & 07777);
-  found->second->attr.uid = static_cast<uid_t>(uid);
-  found->second->attr.gid = static_cast<gid_t>(gid);
-  clock_gettime(CLOCK_REALTIME, &found->second->attr.ctime);
+  MountedFile& file = *found->second;
+  MutexLock lock(file.mutex);
+  if (mode != kLeave) file.attr.mode = static_cast<mode_t>(mode & 0777);
+  if (uid < kLeave) file.attr.uid = static_cast<uid_t>(uid);
+  if (gid < kLeave) file.attr.gid = static_cast<gid_t>(gid);
+  clock_gettime(CLOCK_REALTIME, &file.attr.ctime);
   return env.Undefined();
 }
 

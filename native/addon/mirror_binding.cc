@@ -148,9 +148,7 @@ Napi::Value open_set(const Napi::CallbackInfo& call) {
   options.on_event = make_event_function(env, call[1].As<Napi::Function>());
   auto made = MirrorSet::create(*context.value()->dm_io, std::move(options));
   if (!made.ok()) return fail(made.error());
-  Napi::Object object = env.GetInstanceData<Napi::FunctionReference>()->New({});
-  SetObject::Unwrap(object)->attach(made.take());
-  return object;
+  return SetObject::make(env, made.take());
 }
 
 }  // namespace

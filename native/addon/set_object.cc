@@ -8,6 +8,8 @@
 namespace dmiofs {
 namespace {
 
+constexpr napi_type_tag kSetTag = {0x8d3f0a6c51e94b27, 0xa1c46e0b97d25f38};
+
 Napi::Object leg_object(Napi::Env env, const LegInfo& leg) {
   Napi::Object object = Napi::Object::New(env);
   const auto errors = [&leg](LegErrorKind kind) { return leg.errors.count[static_cast<unsigned>(kind)]; };
@@ -60,16 +62,25 @@ Napi::Function SetObject::define(Napi::Env env) {
                      });
 }
 
-SetObject::SetObject(const Napi::CallbackInfo& call) : Napi::ObjectWrap<SetObject>(call) {}
+SetObject::SetObject(const Napi::CallbackInfo& call) : Napi::ObjectWrap<SetObject>(call) {
+  if (call.Length() < 1 || !call[0].IsExternal()) {
+    Napi::TypeError::New(call.Env(), "sets are made by openSet").ThrowAsJavaScriptException();
+    return;
+  }
+  set_ = std::move(*call[0].As<Napi::External<std::shared_ptr<MirrorSet>>>().Data());
+  call.This().As<Napi::Object>().TypeTag(&kSetTag);
+}
+
+Napi::Object SetObject::make(Napi::Env env, std::shared_ptr<MirrorSet> set) {
+  const auto given = Napi::External<std::shared_ptr<MirrorSet>>::New(env, &set);
+  return env.GetInstanceData<Napi::FunctionReference>()->New({given});
+}
 
 SetObject* unwrap_set(Napi::Value value) {
-  const Napi::Env env = value.Env();
-  if (value.IsObject()) {
-    const auto object = value.As<Napi::Object>();
-    if (object.InstanceOf(env.GetInstanceData<Napi::FunctionReference>()->Value()))
-      return SetObject::Unwrap(object);
+  if (value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&kSetTag)) {
+    return SetObject::Unwrap(value.As<Napi::Object>());
   }
-  Napi::TypeError::New(env, "set must be a set of openSet").ThrowAsJavaScriptException();
+  Napi::TypeError::New(value.Env(), "set must be a set of openSet").ThrowAsJavaScriptException();
   return nullptr;
 }
 

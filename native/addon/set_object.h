@@ -15,9 +15,10 @@ namespace dmiofs {
 class SetObject final : public Napi::ObjectWrap<SetObject> {
  public:
   static Napi::Function define(Napi::Env env);
+  // The object of `set`: JavaScript cannot make one itself.
+  static Napi::Object make(Napi::Env env, std::shared_ptr<MirrorSet> set);
   explicit SetObject(const Napi::CallbackInfo& call);
 
-  void attach(std::shared_ptr<MirrorSet> set) { set_ = std::move(set); }
   const std::shared_ptr<MirrorSet>& set() const { return set_; }
 
  private:

@@ -32,7 +32,7 @@ void on_destroy(void* user_data) {
   const std::unique_ptr<ModuleInstance> instance(static_cast<ModuleInstance*>(user_data));
   MountContext& context = *instance->context;
   end_session(context);
-  detach_mount(context.id);
+  retire_mount(context.id);
   if (context.on_end) context.on_end();
 }
 

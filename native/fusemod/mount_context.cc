@@ -1,5 +1,7 @@
 #include "fusemod/mount_context.h"
 
+#include <utility>
+
 namespace dmiofs {
 namespace {
 
@@ -16,6 +18,14 @@ Registry& registry() {
 }
 
 }  // namespace
+
+void MountCounters::copy(const MountCounters& from) {
+  native = from.native.load();
+  forwarded = from.forwarded.load();
+  read = from.read.load();
+  write = from.write.load();
+  getattr = from.getattr.load();
+}
 
 MountedFile* MountContext::find(const char* path) const {
   if (path == nullptr || path[0] != '/') return nullptr;
@@ -39,14 +49,19 @@ std::shared_ptr<MountContext> find_mount(unsigned id) {
   return found == all.contexts.end() ? nullptr : found->second;
 }
 
-void detach_mount(unsigned id) {
+void retire_mount(unsigned id) {
   Registry& all = registry();
-  std::shared_ptr<MountContext> dropped;  // its sets end after the lock is given back
+  std::shared_ptr<MountContext> ended;  // its sets go after the lock is given back
+  auto remains = std::make_shared<MountContext>();
   MutexLock lock(all.mutex);
   const auto found = all.contexts.find(id);
   if (found == all.contexts.end()) return;
-  dropped = std::move(found->second);
-  all.contexts.erase(found);
+  ended = std::exchange(found->second, remains);
+  remains->id = id;
+  remains->started = ended->started;
+  remains->shim = ended->shim.load();
+  remains->kernel_minor = ended->kernel_minor.load();
+  remains->counters.copy(ended->counters);
 }
 
 }  // namespace dmiofs

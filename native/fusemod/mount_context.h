@@ -47,6 +47,7 @@ struct MountedFile {
 
 struct MountCounters {
   std::atomic<uint64_t> native{0}, forwarded{0}, read{0}, write{0}, getattr{0};
+  void copy(const MountCounters& from);
 };
 
 struct MountContext {
@@ -69,7 +70,8 @@ struct MountContext {
 // The registry: contexts by id, for the module's factory (`-o dmiofs_mount=ID`).
 unsigned attach_mount(std::shared_ptr<MountContext> context);
 std::shared_ptr<MountContext> find_mount(unsigned id);
-void detach_mount(unsigned id);  // done by `destroy`, and by a mount that failed
+// The mount is over, or failed: lets its sets go. Its id keeps answering, with no files and the counters as they were.
+void retire_mount(unsigned id);
 
 // dlopen()s libfuse at `path` with RTLD_GLOBAL and registers the module "dmiofs" (module.h) in it. The same path again is no error.
 // EALREADY: another path serves the process; EBUSY: fuse-native was loaded first; ELIBACC, ELIBBAD: no libfuse 2.9 there.

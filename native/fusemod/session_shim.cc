@@ -136,7 +136,7 @@ struct fuse_chan* mount_session(const char* mountpoint, struct fuse_args* args,
   session->context = context;
   struct fuse_chan* theirs = libfuse().mount(mountpoint, args);
   if (theirs == nullptr) {
-    detach_mount(context->id);
+    retire_mount(context->id);
     return nullptr;
   }
   struct fuse_chan* ours = replace_channel(theirs, session.get());
@@ -198,7 +198,7 @@ __attribute__((visibility("default"))) struct fuse* fuse_new(struct fuse_chan* c
           find_session([channel](const Session* one) { return one->channel == channel; }, false)) {
     const std::shared_ptr<MountContext> context = session->context;
     end_session(*context);
-    detach_mount(context->id);
+    retire_mount(context->id);
   }
   return nullptr;
 }

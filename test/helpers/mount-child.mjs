@@ -94,6 +94,7 @@ function mountOne(addon, Fuse, options) {
   const id = addon.fuseAttach({
     sets,
     onEnd: async () => {
+      process.send({ event: 'told', mountpoint });
       for (const set of opened) await set.stop();
       process.send({ event: 'end', mountpoint });
       if (options.exitAtEnd ?? true) process.exit(0);
@@ -134,6 +135,7 @@ function start(options) {
     session: () => addon.fuseSession(first().id),
     calls: () => ({ calls, names: [...names] }),
     engine: () => info,
+    exit: (code) => process.exit(code),
     block: (milliseconds) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds),
     mountAnother: (more) => void mounts.set(more.mountpoint, mountOne(addon, Fuse, more)),
     stopSets: async () => {

@@ -38,7 +38,7 @@ export interface ChildOptions {
 }
 
 export interface ChildEvent {
-  readonly event: 'mounted' | 'error' | 'end' | 'set' | 'control';
+  readonly event: 'mounted' | 'error' | 'told' | 'end' | 'set' | 'control';
   readonly message?: string;
   readonly mountpoint?: string;
   readonly text?: string;
@@ -143,6 +143,11 @@ export class MountChild {
     const reply = new Promise<unknown>((resolve) => this.#waiting.set(id, resolve));
     this.#process.send({ id, ask: what, args });
     return (await within(what, reply)) as T;
+  }
+
+  /** For a request that ends the process before it can answer. */
+  tell(what: string, ...args: readonly unknown[]): void {
+    this.#process.send({ id: 0, ask: what, args });
   }
 
   async exited(): Promise<string> {

@@ -171,14 +171,14 @@ test.each([
   const child = await bench.mount(MIB);
   await run(program, [...options, child.options.mountpoint]);
   expect(await child.exited()).toBe('0');
-  expect(child.count('end')).toBe(1);
+  expect(child.count('told')).toBe(1);
 });
 
 test('an aborted connection is told once, and the process ends', async () => {
   const child = await bench.mount(MIB);
   await bench.abort(child.options.mountpoint);
   expect(await child.exited()).toBe('0');
-  expect(child.count('end')).toBe(1);
+  expect(child.count('told')).toBe(1);
 });
 
 test('a lazy umount serves open files until they are closed', async () => {
@@ -224,6 +224,20 @@ test('a mountpoint with shell syntax, spaces and commas runs nothing and is serv
   for (const where of [process.cwd(), bench.directory]) expect(existsSync(join(where, 'PWNED'))).toBe(false);
 });
 
+test('a process that exits in the middle of I/O ends in order, and its users get errors', async () => {
+  const child = await bench.mount(16 * MIB);
+  const file = fileOf(child);
+  const readers = Array.from({ length: 4 }, () =>
+    run('dd', [`if=${file}`, 'of=/dev/null', 'bs=4k', 'iflag=direct']),
+  );
+  const outcomes = Promise.allSettled(readers);
+  await expect.poll(async () => (await child.ask<{ read: number }>('counters')).read).toBeGreaterThan(100);
+  child.tell('exit', 3);
+  expect(await child.exited()).toBe('3');
+  await outcomes;
+  await expect(stat(file)).rejects.toThrow(/ENOTCONN|ECONNABORTED/);
+});
+
 test('two mounts in one process serve and end by themselves', async () => {
   const child = await bench.mount(MIB, {}, { exitAtEnd: false });
   const legs = await bench.images(2, 2 * MIB);
@@ -238,7 +252,7 @@ test('two mounts in one process serve and end by themselves', async () => {
   await run('umount', [second]);
   await child.event((one) => one.event === 'end' && one.mountpoint === second);
   expect((await stat(fileOf(child))).size).toBe(MIB);
-  expect(child.count('end')).toBe(1);
+  expect(child.count('told')).toBe(1);
 });
 
 test('ten mounts and unmounts leak no descriptor', async () => {
