@@ -25,6 +25,7 @@ export function fuseOptionString(options: FuseOptions): string {
     `attr_timeout=${String(TIMEOUT)}`,
     `entry_timeout=${String(TIMEOUT)}`,
     'negative_timeout=0',
+    'use_ino', // the module's inode numbers: the same at each mount
     'subtype=dmiofs',
     ...(options.allowOther ? ['allow_other'] : []),
     ...(options.readOnly ? ['ro'] : []),
