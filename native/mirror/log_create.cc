@@ -204,20 +204,24 @@ Result<LogCreation> lay_out_in_place(DmIo& dm_io, const CreateLogOptions& option
   auto looked = look(dm_io, bdev, geometry);
   if (!looked.ok()) return looked.error();
   const Present& present = looked.value();
-  const auto refuse = [&](const std::string& why) { return fail("create log", options.path, EEXIST, why); };
+  const auto refuse = [&](int err, const std::string& why) {
+    return fail("create log", options.path, err, why);
+  };
   if (present.record.newest >= 0)
-    return refuse("it is the log of a set already; `dmiofs init` never overwrites one");
+    return refuse(EEXIST, "it is the log of a set already; `dmiofs init` never overwrites one");
   if (present.header.owner) {
     return refuse(
+        EUCLEAN,
         "it is the log of a set whose record is lost (" + to_string(*present.header.owner) +
-        "): which leg is right cannot be told from it; if you know, put that leg first and wipe the log");
+            "): which leg is right cannot be told from it; if you know, put that leg first and wipe the log");
   }
   const bool adopt = present.header.state == LogHeaderState::kValid;
   if (!adopt && !present.blank) {
-    return refuse("it is neither blank nor a dirty region log; if nothing on it is needed, wipe it first");
+    return refuse(EINVAL,
+                  "it is neither blank nor a dirty region log; if nothing on it is needed, wipe it first");
   }
   if (adopt && !present.record_blank)
-    return refuse("there is something behind the kernel's log, where the record of the set goes");
+    return refuse(EINVAL, "there is something behind the kernel's log, where the record of the set goes");
   const uint64_t size = bdev->info().size_bytes;
   if (size < geometry.total_bytes()) {
     if (bdev->info().kind == DeviceKind::kBlock) {

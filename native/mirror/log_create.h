@@ -7,7 +7,8 @@
 //     a blank file or block device         laid out there
 //     a kernel's dm-log without a record   taken over: its bits count, leg 0 is the source, as for the kernel
 //     a log of dmiofs                      EEXIST
-//     anything else                        EEXIST, with what to do
+//     one that has lost its record         EUCLEAN: which leg is right cannot be told from it
+//     anything else                        EINVAL, with what to do
 //
 // THREAD SAFETY: setup, one caller.
 #pragma once

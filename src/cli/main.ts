@@ -5,9 +5,11 @@ import { isDmiofsError, messageOf } from '../errors.js';
 import { isNativeError } from '../native/binding.js';
 import { checkConfigCommand } from './commands/check-config.js';
 import { controlCommands } from './commands/control.js';
+import { fromTableCommand } from './commands/from-table.js';
 import { initCommand } from './commands/init.js';
 import { mountCommand } from './commands/mount.js';
 import { statusCommand } from './commands/status.js';
+import { tableCommand } from './commands/table.js';
 import { umountCommand } from './commands/umount.js';
 import { waitCommand } from './commands/wait.js';
 import { EXIT, ExitError } from './exit.js';
@@ -59,6 +61,8 @@ export async function main(args: readonly string[]): Promise<number> {
     checkConfigCommand,
     ...controlCommands,
     waitCommand,
+    tableCommand,
+    fromTableCommand,
   ]) {
     parser = parser.command(command);
   }

@@ -2,7 +2,7 @@
  * init: creates missing image files and the logs of new sets. Never overwrites an image or a log; what a run made is taken back when
  * it fails half way.
  */
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
 import type { CreateLogOptions, LogCreation } from '../native/binding.js';
@@ -53,6 +53,8 @@ async function initSet(set: ResolvedSet, options: InitOptions, undo: string[]): 
   const inSync = options.assumeClean || created.length === set.legs.length || set.legs.length === 1;
   try {
     mkdirSync(dirname(set.logPath), { recursive: true, mode: 0o700 });
+    // What was there before, a block device or a blank file, is not ours to remove.
+    const isNew = !existsSync(set.logPath);
     const log = await options.createLog({
       path: set.logPath,
       count: set.count,
@@ -60,7 +62,7 @@ async function initSet(set: ResolvedSet, options: InitOptions, undo: string[]): 
       legs: set.legs.map(({ device, sector }) => ({ device, sector })),
       inSync,
     });
-    if (log === 'created') undo.push(set.logPath);
+    if (log === 'created' && isNew) undo.push(set.logPath);
     return { set: set.name, createdImages: created, log, inSync };
   } catch (error) {
     const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';

@@ -6,6 +6,8 @@
  * Source: dm-raid1.c mirror_ctr, create_dirty_log, get_mirror, parse_features; dm-log.c core_ctr, disk_ctr.
  */
 
+import { DmiofsError } from '../errors.js';
+
 /** Log arguments that make the kernel ignore what the log says, at every resume: one-shot tools. */
 export type DmLogSync = 'sync' | 'nosync';
 
@@ -49,13 +51,12 @@ export const DM_LEGS = { min: 2, max: 9 } as const;
 const MIN_REGION_SECTORS = 2;
 
 /** A table line that the kernel would refuse. */
-export class DmTableError extends Error {
-  readonly code = 'ERR_DMIOFS_DM_TABLE';
+export class DmTableError extends DmiofsError {
   /** Where in the line, from 1. */
   readonly column: number;
 
   constructor(column: number, message: string) {
-    super(`column ${String(column)}: ${message}`);
+    super('ERR_DMIOFS_TABLE', `column ${String(column)}: ${message}`);
     this.name = 'DmTableError';
     this.column = column;
   }

@@ -1,6 +1,7 @@
 /**
  * The dirty region log as the commands see it: what a kernel mirror over the same legs and log would be, and whether that is safe.
  */
+import { DmiofsError } from '../errors.js';
 import type { LogInspection } from '../native/binding.js';
 import { DM_LEGS, type DmTable } from './dm-table.js';
 
@@ -8,7 +9,7 @@ import { DM_LEGS, type DmTable } from './dm-table.js';
 export interface TableDevice {
   /** Absolute. */
   readonly path: string;
-  readonly kind: 'block' | 'file';
+  readonly kind: 'block' | 'file' | 'missing';
   /** The loop device that it is attached to already; null: none. */
   readonly loop: string | null;
 }
@@ -31,13 +32,8 @@ export interface KernelTable {
 }
 
 /** A set of which no kernel mirror can be made; says why. */
-export class NoKernelTableError extends Error {
-  readonly code = 'ERR_DMIOFS_NO_KERNEL_TABLE';
-
-  constructor(set: string, why: string) {
-    super(`set ${set}: ${why}`);
-    this.name = 'NoKernelTableError';
-  }
+function refuse(set: TableSet, why: string): DmiofsError {
+  return new DmiofsError('ERR_DMIOFS_TABLE', `set ${set.name}: ${why}`);
 }
 
 /** A word of a shell command. */
@@ -47,17 +43,15 @@ function quote(word: string): string {
 
 function checkDevice(set: TableSet, device: TableDevice): string {
   const path = device.loop ?? device.path;
+  if (device.kind === 'missing') throw refuse(set, `${path} cannot be opened`);
   if (/\s/.test(path)) {
-    throw new NoKernelTableError(
-      set.name,
-      `the path '${path}' has a blank, which a table line cannot hold: use a link to it`,
-    );
+    throw refuse(set, `the path '${path}' has a blank, which a table line cannot hold: use a link to it`);
   }
   return path;
 }
 
 function remarkOn(device: TableDevice): string[] {
-  if (device.kind === 'block' || device.loop !== null) return [];
+  if (device.kind !== 'file' || device.loop !== null) return [];
   return [
     `${device.path} is a file: run \`losetup --find --show --direct-io=on ${quote(device.path)}\`` +
       ' and put the device that it prints in its place',
@@ -67,30 +61,24 @@ function remarkOn(device: TableDevice): string[] {
 /**
  * The kernel mirror over a set's legs and log.
  * @param inspection what the log holds; null: it could not be read
- * @throws {NoKernelTableError} the kernel has no such mirror, or it would copy old data over new: it always takes leg 0 for the right one
+ * @throws {DmiofsError} the kernel has no such mirror, or it would copy old data over new: it always takes leg 0 for the right one
  * (docs/disk-format.md), and the log does not tell it otherwise.
  */
 export function kernelTable(set: TableSet, inspection: LogInspection | null): KernelTable {
   if (set.legs.length < DM_LEGS.min || set.legs.length > DM_LEGS.max) {
     const bounds = `${String(DM_LEGS.min)} to ${String(DM_LEGS.max)}`;
-    throw new NoKernelTableError(
-      set.name,
-      `it has ${String(set.legs.length)} legs; a kernel mirror has ${bounds}`,
-    );
+    throw refuse(set, `it has ${String(set.legs.length)} legs; a kernel mirror has ${bounds}`);
   }
   if (set.regionSectors > set.count) {
-    throw new NoKernelTableError(
-      set.name,
-      'its region_size is larger than the set, which the kernel refuses',
-    );
+    throw refuse(set, 'its region_size is larger than the set, which the kernel refuses');
   }
   const remarks: string[] = [];
   const record = inspection?.record ?? null;
   if (record !== null) {
     const primary = record.legs[0];
     if (primary !== undefined && primary.state !== 'in-sync') {
-      throw new NoKernelTableError(
-        set.name,
+      throw refuse(
+        set,
         `leg 0 is ${primary.state}, and a kernel mirror would copy from it over newer data: rebuild it first, or put an in-sync leg first`,
       );
     }

@@ -1,6 +1,8 @@
 /** A config file (CONTRACT: YAML, version 1) of the table lines of kernel mirrors. */
 import { Document, type Pair, type Scalar } from 'yaml';
 
+import { DmiofsError } from '../errors.js';
+import { formatSize } from '../util/size.js';
 import type { DmTable } from './dm-table.js';
 
 const SECTOR_BYTES = 512;
@@ -11,28 +13,6 @@ export interface TableConfigOptions {
   readonly name: string;
   /** A path for a device given as MAJOR:MINOR. */
   readonly resolveDevice: (majorMinor: string) => string;
-}
-
-/** A table that no config can express; says why. */
-export class TableConfigError extends Error {
-  readonly code = 'ERR_DMIOFS_TABLE_CONFIG';
-
-  constructor(message: string) {
-    super(message);
-    this.name = 'TableConfigError';
-  }
-}
-
-/** The largest unit that needs no fraction: `512KiB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  let value = bytes;
-  while (value >= 1024 && value % 1024 === 0 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${String(value)}${units[unit] ?? ''}`;
 }
 
 interface SetNode {
@@ -47,8 +27,9 @@ function device(name: string, options: TableConfigOptions): string {
 function setOf(name: string, table: DmTable, options: TableConfigOptions): SetNode {
   const regionBytes = table.log.regionSectors * SECTOR_BYTES;
   if (regionBytes < MIN_REGION_BYTES) {
-    throw new TableConfigError(
-      `set ${name}: its region size is ${formatBytes(regionBytes)}, a config has at least ${formatBytes(MIN_REGION_BYTES)}`,
+    throw new DmiofsError(
+      'ERR_DMIOFS_TABLE',
+      `set ${name}: its region size is ${formatSize(regionBytes)}, a config has at least ${formatSize(MIN_REGION_BYTES)}`,
     );
   }
   return {
@@ -59,7 +40,7 @@ function setOf(name: string, table: DmTable, options: TableConfigOptions): SetNo
     })),
     log: {
       ...(table.log.kind === 'disk' ? { path: device(table.log.device, options) } : {}),
-      region_size: formatBytes(regionBytes),
+      region_size: formatSize(regionBytes),
     },
   };
 }
@@ -78,7 +59,7 @@ function remarks(table: DmTable): string[] {
 
 /**
  * The text of a config with a set for each table.
- * @throws {TableConfigError} two lines of one name, a name that no file can have, a region size below 4 KiB
+ * @throws {DmiofsError} two lines of one name, a name that no file can have, a region size below 4 KiB
  */
 export function configOfTables(tables: readonly DmTable[], options: TableConfigOptions): string {
   const sets = new Map<string, SetNode>();
@@ -86,10 +67,14 @@ export function configOfTables(tables: readonly DmTable[], options: TableConfigO
   for (const table of tables) {
     const name = table.name ?? options.name;
     if (name === '' || name === '.' || name === '..' || name.includes('/')) {
-      throw new TableConfigError(`'${name}' cannot be the name of a set: give another with --name`);
+      throw new DmiofsError(
+        'ERR_DMIOFS_TABLE',
+        `'${name}' cannot be the name of a set: give another with --name`,
+      );
     }
     if (sets.has(name)) {
-      throw new TableConfigError(
+      throw new DmiofsError(
+        'ERR_DMIOFS_TABLE',
         `two lines for ${name}: a set is one mirror target (name the lines, as \`dmsetup table\` does)`,
       );
     }

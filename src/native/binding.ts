@@ -322,7 +322,10 @@ export interface NativeBinding {
   faultClear(): void;
   faultHits(id: number): number;
 
-  /** Makes the log of a new set; never overwrites. Rejects with EEXIST, ENOSPC, EBUSY ... and says what to do. */
+  /**
+   * Makes the log of a new set; never overwrites. Rejects with EEXIST (the log of a set already), EUCLEAN (one that has lost its
+   * record), EINVAL (something else is there), ENOSPC, EBUSY ... and says what to do.
+   */
   createLog(options: CreateLogOptions): Promise<LogCreation>;
   /** What a log holds; writes and locks nothing. */
   inspectLog(path: string): Promise<LogInspection>;

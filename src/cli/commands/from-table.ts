@@ -2,15 +2,10 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { CommandModule } from 'yargs';
-
+import { DmiofsError } from '../../errors.js';
 import { parseDmTable } from '../../mirror/dm-table.js';
 import { configOfTables } from '../../mirror/table-config.js';
-
-interface FromTableArguments {
-  line: string | undefined;
-  name: string;
-}
+import { defineCommand } from '../command.js';
 
 /** The path of a block device given by its number: the mapper's name where it has one, else the kernel's. */
 export function deviceOfNumber(majorMinor: string, root = '/'): string {
@@ -44,13 +39,14 @@ export function fromTable(input: string, name: string): string {
       }
     });
   if (tables.length === 0)
-    throw new Error(
+    throw new DmiofsError(
+      'ERR_DMIOFS_TABLE',
       'no table line: pipe `dmsetup table NAME` into this command, or give the line as one argument',
     );
   return configOfTables(tables, { name, resolveDevice: (majorMinor) => deviceOfNumber(majorMinor) });
 }
 
-export const fromTableCommand: CommandModule<object, FromTableArguments> = {
+export const fromTableCommand = defineCommand<{ line: string | undefined; name: string }>({
   command: 'from-table [line]',
   describe: 'print a config for the dmsetup table line of a kernel mirror, read from stdin or the argument',
   builder: (yargs) =>
@@ -64,4 +60,4 @@ export const fromTableCommand: CommandModule<object, FromTableArguments> = {
   handler: async ({ line, name }) => {
     process.stdout.write(fromTable(line ?? (await text(process.stdin)), name));
   },
-};
+});

@@ -1,22 +1,11 @@
 /** `dmiofs table`: the `dmsetup table` line of a kernel mirror over the same legs and log. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { CommandModule } from 'yargs';
-
+import { loadConfig } from '../../config/load.js';
+import { type ResolvedSet, resolveConfig } from '../../config/resolve.js';
 import { formatDmTable } from '../../mirror/dm-table.js';
-import { kernelTable, type TableSet } from '../../mirror/log.js';
-import type { LogInspection } from '../../native/binding.js';
-
-/** What the command needs of the rest of the program; main.ts hands it in. */
-export interface TableServices {
-  /** The sets of a config file, in its order. */
-  readonly loadSets: (config: string) => Promise<readonly TableSet[]>;
-  readonly inspectLog: (path: string) => Promise<LogInspection>;
-}
-
-interface TableArguments {
-  config: string | undefined;
-  set: string | undefined;
-}
+import { kernelTable, type TableDevice, type TableSet } from '../../mirror/log.js';
+import { type DeviceProbe, type LogInspection, native } from '../../native/binding.js';
+import { defineCommand } from '../command.js';
 
 /** The loop device that a whole file is attached to, without an offset or a size limit; null: none. */
 export function loopOf(file: string, sysBlock = '/sys/block'): string | null {
@@ -41,37 +30,55 @@ export function loopOf(file: string, sysBlock = '/sys/block'): string | null {
 /** Lines for stdout and remarks for stderr. */
 export async function tablesOf(
   sets: readonly TableSet[],
-  wanted: string | undefined,
-  inspectLog: TableServices['inspectLog'],
+  inspectLog: (path: string) => Promise<LogInspection>,
 ): Promise<{ lines: string[]; remarks: string[] }> {
-  const chosen = wanted === undefined ? sets : sets.filter((set) => set.name === wanted);
-  if (chosen.length === 0) {
-    throw new Error(`no set ${wanted ?? ''} in the config; it has ${sets.map((set) => set.name).join(', ')}`);
-  }
   const lines: string[] = [];
   const remarks: string[] = [];
-  for (const set of chosen) {
+  for (const set of sets) {
     const inspection = await inspectLog(set.log.path);
     const made = kernelTable(set, inspection);
     // Names only where there is more than one line, as dmsetup does.
-    lines.push(formatDmTable({ ...made.table, name: chosen.length > 1 ? set.name : null }));
+    lines.push(formatDmTable({ ...made.table, name: sets.length > 1 ? set.name : null }));
     remarks.push(...made.remarks.map((remark) => `# ${set.name}: ${remark}`));
   }
   return { lines, remarks };
 }
 
-export function tableCommand(services: TableServices): CommandModule<object, TableArguments> {
+function deviceOf(path: string, kind: TableDevice['kind']): TableDevice {
+  return { path, kind, loop: kind === 'file' ? loopOf(path) : null };
+}
+
+function tableSetOf(set: ResolvedSet, logKind: TableDevice['kind']): TableSet {
   return {
-    command: 'table <config>',
-    describe: 'print the dmsetup table line of a kernel mirror over the same legs and log',
-    builder: (yargs) =>
-      yargs
-        .positional('config', { type: 'string', describe: 'the config file' })
-        .option('set', { type: 'string', describe: 'only this set' }),
-    handler: async ({ config = '', set }) => {
-      const { lines, remarks } = await tablesOf(await services.loadSets(config), set, services.inspectLog);
-      for (const remark of remarks) process.stderr.write(`${remark}\n`);
-      process.stdout.write(`${lines.join('\n')}\n`);
-    },
+    name: set.name,
+    count: set.count,
+    legs: set.legs.map(({ device, sector, probe }) => ({
+      device: deviceOf(device, probe?.kind ?? 'missing'),
+      sector,
+    })),
+    log: deviceOf(set.logPath, logKind),
+    regionSectors: set.syncRegionSectors,
   };
 }
+
+export const tableCommand = defineCommand<{ config: string; set: string | undefined }>({
+  command: 'table <config>',
+  describe: 'print the dmsetup table line of a kernel mirror over the same legs and log',
+  builder: (yargs) =>
+    yargs
+      .positional('config', { type: 'string', demandOption: true, describe: 'config file (YAML)' })
+      .option('set', { type: 'string', describe: 'only this set' }),
+  handler: async ({ config: file, set }) => {
+    const binding = native();
+    const probeDevice = (path: string): DeviceProbe => binding.probeDevice(path);
+    const config = resolveConfig(loadConfig(file), {
+      probeDevice,
+      checkUse: false,
+      only: set === undefined ? undefined : [set],
+    });
+    const sets = config.sets.map((resolved) => tableSetOf(resolved, probeDevice(resolved.logPath).kind));
+    const { lines, remarks } = await tablesOf(sets, (path) => binding.inspectLog(path));
+    for (const remark of remarks) process.stderr.write(`${remark}\n`);
+    process.stdout.write(`${lines.join('\n')}\n`);
+  },
+});
