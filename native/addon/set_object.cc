@@ -154,8 +154,8 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
     if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size())
       return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
     const LegInfo& known = info.legs[static_cast<size_t>(leg)];
-    // Opened again: what is under its path now may be another device, or the same one with a new descriptor. One
-    // that is held still is the one that the set has.
+    // Opened again: what is under its path now may be another device, or the same one with a new descriptor.
+    // One that is held still is the one that the set has.
     std::optional<LegDevice> device;
     DeviceOpen how;
     how.need_alignment = io_region_alignment(known.sector, known.count);

@@ -141,7 +141,11 @@ void MirrorSet::Impl::begin(const StartPlan& plan) {
   const ErrorBits out = all_legs() & ~current_view().in_sync;
   for (ErrorBits left = out; left != 0; left &= left - 1)
     tell(SetEventKind::kDegradedAtStart, std::countr_zero(left));
-  if (regions->in_sync_count() != regions->count()) tell(SetEventKind::kSyncNeeded);
+  if (regions->in_sync_count() != regions->count()) {
+    tell(SetEventKind::kSyncNeeded);
+  } else if (!read_only) {
+    finish_rebuild();  // of a leg that was copied but for its record
+  }
 }
 
 uint64_t MirrorSet::size_bytes() const { return impl_->size; }

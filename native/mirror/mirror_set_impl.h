@@ -103,6 +103,8 @@ struct MirrorSet::Impl {
   // A write timed out on a leg that stays, being the last: until it ends on that leg nothing is written that
   // it could overtake. Never reset.
   std::atomic<bool> late_writes{false};
+  // Copies of sync regions, and how many of them are surely not in a leg's cache only.
+  std::atomic<uint64_t> copies_done{0}, copies_flushed{0};
 
   // ---- the gate: I/O under way, for stop() ----
   static constexpr uint64_t kClosed = uint64_t{1} << 63;
@@ -144,6 +146,7 @@ struct MirrorSet::Impl {
   void recompute_view() REQUIRES(state_mutex);
   SetRecord build_record() REQUIRES(state_mutex);
   int persist(uint64_t wanted);
+  int flush_copies();
   int note_log_failure(int err);
   void note_log_success();
 

@@ -53,6 +53,7 @@ int MirrorSet::Impl::recover_locked(uint64_t sync_region) {
     if (const int err = copy_piece(at, std::min<uint64_t>(dm_io.max_run_bytes(), last - at)); err != 0)
       return err;
   }
+  copies_done.fetch_add(1);
   // What a write makes of it from now on, it makes of it on all legs in use.
   regions->set_in_sync(sync_region, true);
   return 0;
@@ -72,6 +73,7 @@ int MirrorSet::Impl::copy_piece(uint64_t offset, size_t length) {
   DmIoResult result;
   dm_io.run(buffer, IoOp::kWrite, where, ~targets, offset, length, 0, deadline(), &result);
   if (result.error_bits == 0) return 0;
+  buffer = BufferRef();  // persist() may need one
   if (!take_out(result.error_bits, LegErrorKind::kSync, result, offset)) return -EIO;
   if (const int err = persist(current_view().left_generation); err != 0) return err;
   return std::popcount(current_view().active) > 1 ? 0 : -ENODEV;

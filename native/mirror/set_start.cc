@@ -85,7 +85,7 @@ Result<StartPlan> plan_start(const MirrorSetOptions& options, const SetRecord& r
       leg.left_generation = record.generation + 1;
       plan.not_trusted.push_back(index);
     }
-    // What a leg that was out has missed is not known: with no identity that fits, it comes back by a whole copy.
+    // What a leg that was out has missed is not known: it comes back by a whole copy.
     if (options.log_distrusted && leg.state != LegState::kInSync) leg.identity = DeviceIdentity{};
     plan.legs.push_back(std::move(leg));
   }

@@ -10,6 +10,16 @@
 
 namespace dmiofs {
 
+namespace {
+
+void raise_to(std::atomic<uint64_t>* what, uint64_t value) {
+  uint64_t now = what->load(std::memory_order_relaxed);
+  while (now < value && !what->compare_exchange_weak(now, value, std::memory_order_acq_rel)) {
+  }
+}
+
+}  // namespace
+
 const char* to_string(SetState state) {
   switch (state) {
     case SetState::kComplete: return "complete";
@@ -63,10 +73,33 @@ SetRecord MirrorSet::Impl::build_record() {
   return record;
 }
 
+// Before a record that may name another source is stored: what was copied from the old one must not be lost by a
+// cache of the new one, or what was read once would be read differently after a power cut.
+int MirrorSet::Impl::flush_copies() {
+  const uint64_t done = copies_done.load();
+  if (copies_flushed.load() >= done) return 0;
+  std::vector<IoRegion> devices;  // a copy: no range need be held here
+  ErrorBits in_sync = 0;
+  {
+    MutexLock lock(state_mutex);
+    devices = where;
+    in_sync = view.in_sync;
+  }
+  DmIoResult result;
+  {
+    BufferRef buffer = dm_io.acquire(0);
+    dm_io.run(buffer, IoOp::kFlush, devices, ~in_sync, 0, 0, 0, deadline(), &result);
+  }
+  if (result.error_bits != 0 && !take_out(result.error_bits, LegErrorKind::kFlush, result, 0)) return -EIO;
+  raise_to(&copies_flushed, done);
+  return 0;
+}
+
 // Makes everything up to `wanted` durable: who is out, before anyone is told that a write without them is
 // done.
 int MirrorSet::Impl::persist(uint64_t wanted) {
   if (durable_generation.load(std::memory_order_acquire) >= wanted) return 0;
+  if (const int err = flush_copies(); err != 0) return err;
   SetRecord newest;
   {
     MutexLock lock(state_mutex);
@@ -83,10 +116,7 @@ int MirrorSet::Impl::persist(uint64_t wanted) {
       record_failed = false;
   }
   if (err == 0) {
-    uint64_t durable = durable_generation.load(std::memory_order_relaxed);
-    while (durable < newest.generation &&
-           !durable_generation.compare_exchange_weak(durable, newest.generation, std::memory_order_acq_rel)) {
-    }
+    raise_to(&durable_generation, newest.generation);
     return 0;
   }
   if (!told) {

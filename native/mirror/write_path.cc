@@ -100,6 +100,7 @@ int MirrorSet::Impl::write_piece(const uint8_t* data, size_t size_bytes, uint64_
     counters.writes.fetch_add(1, std::memory_order_relaxed);
     counters.write_bytes.fetch_add(end - start, std::memory_order_relaxed);
   }
+  buffer = BufferRef();  // settle() may need one
   return settle(seen, result, LegErrorKind::kWrite, start, end - start);
 }
 
@@ -131,11 +132,13 @@ int MirrorSet::flush() {
 // What was acknowledged before is on stable storage of each leg in use, or the leg is out.
 int MirrorSet::Impl::flush_legs(LegErrorKind kind) {
   RangeLock::Guard devices(range_lock, kLegsRange, kLegsRange + 1, RangeLock::Mode::kShared);
-  BufferRef buffer = dm_io.acquire(0);
   const LegView seen = current_view();
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;
-  dm_io.run(buffer, IoOp::kFlush, where, ~seen.active, 0, 0, 0, deadline(), &result);
+  {
+    BufferRef buffer = dm_io.acquire(0);
+    dm_io.run(buffer, IoOp::kFlush, where, ~seen.active, 0, 0, 0, deadline(), &result);
+  }
   for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
     legs[static_cast<unsigned>(std::countr_zero(left))]->counters.flushes.fetch_add(
         1, std::memory_order_relaxed);

@@ -35,6 +35,13 @@ inline std::vector<uint8_t> read_image(const std::string& path, uint64_t offset,
   return data;
 }
 
+inline std::vector<uint8_t> pattern(size_t size, uint64_t seed_value) {
+  Random random(seed_value);
+  std::vector<uint8_t> data(size);
+  for (uint8_t& byte : data) byte = static_cast<uint8_t>(random.next());
+  return data;
+}
+
 struct MirrorFixture {
   static constexpr uint64_t kSetBytes = 4 * 1024 * 1024;
 

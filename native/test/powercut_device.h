@@ -61,6 +61,16 @@ class PowercutDisks {
     limited_ = false;
   }
 
+  // The program died, not the power: the disks lose nothing that they took.
+  void keep() {
+    MutexLock lock(mutex_);
+    for (auto& [name, disk] : disks_) {
+      disk.unflushed.clear();
+      disk.stable = disk.cached;
+    }
+    limited_ = false;
+  }
+
   // What is on the disk now, cache included.
   std::vector<uint8_t> content(const std::string& name) {
     MutexLock lock(mutex_);
