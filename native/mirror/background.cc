@@ -1,5 +1,6 @@
 // The set's background thread: cleans sync regions that have been idle, and stores what has changed in the
 // record that nobody waits for.
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -9,7 +10,8 @@ namespace dmiofs {
 namespace {
 
 constexpr size_t kCleanBatch = 4096;  // sync regions
-constexpr auto kPause = std::chrono::milliseconds(1000);
+constexpr nanos_t kLongestPause = kNanosPerSecond;
+constexpr nanos_t kShortestPause = 10 * kNanosPerMilli;
 
 }  // namespace
 
@@ -20,6 +22,7 @@ void MirrorSet::Impl::wake_background() {
 }
 
 void MirrorSet::Impl::run_background() {
+  const auto pause = std::chrono::nanoseconds(std::clamp(clean_after / 4, kShortestPause, kLongestPause));
   for (;;) {
     background_asleep.store(true);
     const uint64_t newest = current_generation();
@@ -27,7 +30,7 @@ void MirrorSet::Impl::run_background() {
     {
       // Idle: until someone has work, who looks at background_asleep after he made it. Else for a pause.
       MutexLock lock(background_mutex);
-      const auto until = std::chrono::steady_clock::now() + kPause;
+      const auto until = std::chrono::steady_clock::now() + pause;
       while (!background_stop &&
              (idle ? background_asleep.load() : std::chrono::steady_clock::now() < until)) {
         if (idle)

@@ -32,4 +32,12 @@ RangeLock::Guard::~Guard() {
     lock_.last_ = before_;
 }
 
+unsigned RangeLock::waiting() {
+  MutexLock held(mutex_);
+  unsigned count = 0;
+  for (const Guard* entry = first_; entry != nullptr; entry = entry->after_)
+    count += entry->blockers_ > 0 ? 1 : 0;
+  return count;
+}
+
 }  // namespace dmiofs

@@ -44,6 +44,8 @@ class RangeLock {
     CondVar granted_;
   };
 
+  unsigned waiting();  // how many wait to be granted
+
  private:
   Mutex mutex_;
   Guard* first_ GUARDED_BY(mutex_) = nullptr;  // in order of arrival

@@ -55,9 +55,8 @@ struct MirrorFixture {
   Error refusal;  // of the last start()
 
   explicit MirrorFixture(unsigned legs, std::shared_ptr<Engine> inner = nullptr,
-                         uint64_t set_bytes = kSetBytes) {
+                         uint64_t set_bytes = kSetBytes, DmIoOptions io = {}) {
     if (inner == nullptr) inner = make_engine(EngineKind::kAuto).value().engine;
-    DmIoOptions io;
     io.max_run_bytes = 128 * 1024;
     dm_io = DmIo::create(make_fault_engine(inner, rules), io).take();
     options.name = "test";

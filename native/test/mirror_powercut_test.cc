@@ -6,6 +6,8 @@
 // - what is read once is read again, before, during and after the resync;
 // - after the resync every leg in use holds the same.
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "engine/fault.h"
 #include "harness.h"
@@ -176,7 +178,13 @@ class Lives {
     } else if (kind < 84) {
       (void)set_->begin_rebuild(leg, LegDevice{leg_name(leg), disks_.open(leg_name(leg)), leg},
                                 random_.chance(20));
-    } else if (kind < 93) {
+    } else if (kind < 85) {
+      // The log is cleaned now and then.
+      const bool may_clean = set_->snapshot().state == SetState::kComplete;
+      for (unsigned i = 0; may_clean && i < 20 && set_->snapshot().dirty_sync_regions > 0; i++) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    } else if (kind < 94) {
       const int64_t at = set_->next_not_in_sync(random_.below(kSectors / kSyncRegionSectors));
       if (at >= 0) (void)set_->recover_sync_region(static_cast<uint64_t>(at));
     } else {
@@ -198,6 +206,7 @@ class Lives {
     for (uint64_t at = first; at < first + count; at++) model_[at].possible.push_back(stamp);
     if (set_->write(data.data(), data.size(), bytes_of(first)) != 0) return;
     for (uint64_t at = first; at < first + count; at++) acknowledge(&model_[at]);
+    if (random_.chance(2)) disks_.power_off_after(0);  // what was acknowledged is safe from here on
   }
 
   void acknowledge(SectorModel* sector) {
