@@ -15,7 +15,7 @@ function keyMatches(key: unknown, part: string | number): boolean {
 
 /** The node of a path, or of its key (`'key'`); of the nearest parent when the path itself is not in the file. */
 function nodeAt(document: Document, path: KeyPath, want: 'key' | 'value'): Node | null {
-  let node = document.contents as Node | null;
+  let node: Node | null = document.contents;
   for (const [index, part] of path.entries()) {
     const last = index === path.length - 1;
     if (isMap(node)) {

@@ -15,7 +15,7 @@ export interface ResolvedLeg {
   readonly probe: DeviceProbe | undefined;
 }
 
-export interface ResolvedSet extends Omit<SetConfig, 'regions' | 'size'> {
+export interface ResolvedSet extends SetConfig {
   /** Sectors. */
   readonly count: number;
   readonly legs: readonly ResolvedLeg[];
@@ -81,8 +81,8 @@ class Resolver {
       .map((set) => this.#resolveSet(set));
     this.#checkOverlaps();
     if (this.#issues.length > 0) throw new ConfigError(this.#config.file, this.#issues);
-    const { issue: _, ...config } = this.#config;
-    return { ...config, sets };
+    const { file, stateDir, engine, logLevel } = this.#config;
+    return { file, stateDir, engine, logLevel, sets };
   }
 
   #refuse(path: KeyPath, message: string): void {
@@ -113,8 +113,7 @@ class Resolver {
       for (const [index, leg] of legs.entries()) this.#checkRegion(set, leg, index, count);
     }
     this.#checkLog(set);
-    const { regions: _, size: __, ...rest } = set;
-    return { ...rest, count: count ?? 0, legs };
+    return { ...set, count: count ?? 0, legs };
   }
 
   #checkDevice(device: string, probe: DeviceProbe | undefined, path: KeyPath): void {

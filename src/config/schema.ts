@@ -8,7 +8,7 @@ import { parseSize } from '../util/size.js';
 
 const SECTOR = 512;
 
-function checked<T>(parse: (value: string | number) => T | undefined, what: string) {
+function checked(parse: (value: string | number) => unknown, what: string) {
   return z.union([z.string(), z.number()]).check((context) => {
     if (parse(context.value) === undefined) {
       context.issues.push({ code: 'custom', input: context.value, message: `must be ${what}` });
@@ -112,7 +112,6 @@ export const setSchema = z.strictObject({
 export function badName(name: string): string | undefined {
   if (name === '' || name === '.' || name === '..') return 'must not be empty, "." or ".."';
   if (name.includes('/')) return 'must not contain "/": it is a file\'s name under the mountpoint';
-  // eslint-disable-next-line no-control-regex -- the point is to refuse them
   if (/[\u0000-\u001f\u007f]/.test(name)) return 'must not contain control characters';
   return Buffer.byteLength(name) > 255 ? 'must be at most 255 bytes long' : undefined;
 }

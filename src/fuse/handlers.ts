@@ -77,7 +77,7 @@ export function makeHandlers(context: HandlerContext): Readonly<Record<string, u
 
   return {
     // The module answers getattr; this is for what asks before it is there.
-    getattr: handler(log, 'getattr', (_path: string) => [-ENOENT]),
+    getattr: handler(log, 'getattr', () => [-ENOENT]),
     readdir: handler(log, 'readdir', (path: string) =>
       path === '/' ? [0, ['.', '..', ...sets.keys()]] : [-ENOENT],
     ),

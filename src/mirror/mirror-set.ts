@@ -91,14 +91,11 @@ export class MirrorSet {
 
   /** Opens the devices and starts the set. Throws a NativeError that names the device or the reason. */
   static open(binding: NativeBinding, options: SetOptions, hooks: MirrorSetHooks): MirrorSet {
-    let opened: MirrorSet | undefined;
-    const early: SetEvent[] = [];
+    // Events come by a later turn of the loop: never before this has returned.
     const set = binding.openSet(options, (event) => {
-      if (opened === undefined) early.push(event);
-      else opened.#onNative(event);
+      opened.#onNative(event);
     });
-    opened = new MirrorSet(options.name, set, options.log !== undefined, hooks);
-    for (const event of early) opened.#onNative(event);
+    const opened = new MirrorSet(options.name, set, options.log !== undefined, hooks);
     return opened;
   }
 

@@ -44,59 +44,48 @@ function parseSpeed(
   return limits;
 }
 
+type Run = ControlVerb['run'];
+
+const fail: Run = async (set, words) => {
+  noMore('fail', words, 1);
+  await set.failLeg(parseLeg('fail', words[0]));
+};
+
+const reAdd: Run = async (set, words) => {
+  noMore('re-add', words, 1);
+  await set.reAddLeg(parseLeg('re-add', words[0]));
+};
+
+const clear: Run = async (set, words) => {
+  noMore('clear', words, 1);
+  await set.clearErrors(words.length === 0 ? -1 : parseLeg('clear', words[0]));
+};
+
+const pause: Run = async (set, words) => {
+  noMore('pause', words, 0);
+  await set.pause();
+};
+
+const resume: Run = async (set, words) => {
+  noMore('resume', words, 0);
+  await set.resume();
+};
+
+const speed: Run = async (set, words) => {
+  await set.setSpeed(parseSpeed(words, set.speedLimits));
+};
+
 export const CONTROL_VERBS: readonly ControlVerb[] = [
-  {
-    name: 'fail',
-    usage: 'fail LEG',
-    run: async (set, words) => {
-      noMore('fail', words, 1);
-      await set.failLeg(parseLeg('fail', words[0]));
-    },
-  },
-  {
-    name: 're-add',
-    usage: 're-add LEG',
-    run: async (set, words) => {
-      noMore('re-add', words, 1);
-      await set.reAddLeg(parseLeg('re-add', words[0]));
-    },
-  },
-  {
-    name: 'clear',
-    usage: 'clear [LEG]',
-    run: async (set, words) => {
-      noMore('clear', words, 1);
-      await set.clearErrors(words.length === 0 ? -1 : parseLeg('clear', words[0]));
-    },
-  },
-  {
-    name: 'pause',
-    usage: 'pause',
-    run: async (set, words) => {
-      noMore('pause', words, 0);
-      await set.pause();
-    },
-  },
-  {
-    name: 'resume',
-    usage: 'resume',
-    run: async (set, words) => {
-      noMore('resume', words, 0);
-      await set.resume();
-    },
-  },
-  {
-    name: 'speed',
-    usage: 'speed min=RATE max=RATE',
-    run: async (set, words) => {
-      await set.setSpeed(parseSpeed(words, set.speedLimits));
-    },
-  },
+  { name: 'fail', usage: 'fail LEG', run: fail },
+  { name: 're-add', usage: 're-add LEG', run: reAdd },
+  { name: 'clear', usage: 'clear [LEG]', run: clear },
+  { name: 'pause', usage: 'pause', run: pause },
+  { name: 'resume', usage: 'resume', run: resume },
+  { name: 'speed', usage: 'speed min=RATE max=RATE', run: speed },
 ];
 
 /** Parses and runs one verb. Throws a DmiofsError for what it does not know, and what the set throws. */
 export async function runControl(set: MirrorSet, text: string): Promise<void> {
-  // eslint-disable-next-line no-control-regex -- the point is to refuse them
   if (/[\u0000-\u001f\u007f]/.test(text.trimEnd())) throw invalid('control', 'a verb is one line of text');
   const [name = '', ...words] = text.trim().split(/ +/);
   const verb = CONTROL_VERBS.find((known) => known.name === name);
