@@ -9,6 +9,7 @@ import { DmiofsError } from '../errors.js';
 import { mountStatusSchema, type MountStatus } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
+import { isRunning } from '../util/process.js';
 import { within } from '../util/timeout.js';
 
 /** A name for files that belong to a mountpoint. */
@@ -20,14 +21,10 @@ export function mountKey(mountpoint: string): string {
   return `${readable}-${createHash('sha256').update(mountpoint).digest('hex').slice(0, 8)}`;
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a daemon of ours runs by this pid: a pid may be another program's by now. */
+function isDaemon(pid: number): boolean {
+  if (!isRunning(pid)) return false;
   try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-  try {
-    // A pid may be another program's by now.
     return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').includes('mount');
   } catch {
     return true;
@@ -56,7 +53,7 @@ export class MountLock {
           if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
         }
         const owner = Number(readFileSync(file, 'utf8'));
-        if (Number.isInteger(owner) && owner > 0 && isRunning(owner)) {
+        if (Number.isInteger(owner) && owner > 0 && isDaemon(owner)) {
           throw new DmiofsError(
             'ERR_DMIOFS_MOUNT',
             `${mountpoint} is being served or mounted already by pid ${String(owner)}`,

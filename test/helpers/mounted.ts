@@ -3,13 +3,23 @@
  * fails: mounts (a hung one is aborted), loop devices, processes by pid.
  */
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { MountStatus, SetStatus } from '../../src/mirror/status.js';
 import { mounts } from '../../src/util/mountinfo.js';
+import { isRunning } from '../../src/util/process.js';
 
 export const MIB = 1024 * 1024;
 const TIMEOUT_MS = 60_000;
@@ -25,12 +35,21 @@ export interface Ran {
 }
 
 /** Runs a program to its end, killed after a minute; never throws for its exit code. */
-export function run(program: string, args: readonly string[], options: { readonly input?: string; readonly env?: Record<string, string>; readonly timeout?: number } = {}): Promise<Ran> {
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { readonly input?: string; readonly env?: Record<string, string>; readonly timeout?: number } = {},
+): Promise<Ran> {
   return new Promise((resolve) => {
     const child = execFile(
       program,
       [...args],
-      { timeout: options.timeout ?? TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 64 * MIB, env: { ...process.env, ...options.env } },
+      {
+        timeout: options.timeout ?? TIMEOUT_MS,
+        killSignal: 'SIGKILL',
+        maxBuffer: 64 * MIB,
+        env: { ...process.env, ...options.env },
+      },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 255;
         resolve({ code, stdout, stderr: error !== null && stderr === '' ? error.message : stderr });
@@ -53,22 +72,17 @@ export const sh = (script: string): Promise<string> => must('bash', '-euo', 'pip
 export const dmiofs = (...args: readonly string[]): Promise<Ran> => run(DMIOFS, args);
 
 /** Waits until `look` finds what it looks for; an error with `what` when it never comes. */
-export async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined, milliseconds = 30_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined> | T | undefined,
+  milliseconds = 30_000,
+): Promise<T> {
   const end = performance.now() + milliseconds;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 
@@ -153,7 +167,9 @@ export class Scene {
   }
 
   daemonLog(): string {
-    return execFileSync('bash', ['-c', `cat ${this.path('state')}/*.daemon.log 2>/dev/null || true`], { encoding: 'utf8' });
+    return execFileSync('bash', ['-c', `cat ${this.path('state')}/*.daemon.log 2>/dev/null || true`], {
+      encoding: 'utf8',
+    });
   }
 
   /** Takes everything away. A mount that hangs is aborted: whoever waits on it is freed. */
@@ -162,19 +178,23 @@ export class Scene {
     const mine = mounts().filter(({ mountpoint }) => mountpoint.startsWith(`${this.dir}/`));
     for (const { mountpoint, type, device } of mine.reverse()) {
       if (type === 'fuse.dmiofs') {
-        for (const pid of this.#pids) if (isAlive(pid)) process.kill(pid, 'SIGTERM');
+        for (const pid of this.#pids) if (isRunning(pid)) process.kill(pid, 'SIGTERM');
         const connection = device.split(':')[1] ?? '';
         await run('umount', ['-l', mountpoint]);
-        await until('the daemons end', () => ([...this.#pids].some(isAlive) ? undefined : true), 10_000).catch(() => {
+        await until(
+          'the daemons end',
+          () => ([...this.#pids].some(isRunning) ? undefined : true),
+          10_000,
+        ).catch(() => {
           const abort = `/sys/fs/fuse/connections/${connection}/abort`;
           if (existsSync(abort)) writeFileSync(abort, '1');
-          for (const pid of this.#pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+          for (const pid of this.#pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
         });
       } else {
         await run('umount', ['-l', mountpoint]);
       }
     }
-    for (const pid of this.#pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    for (const pid of this.#pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
     for (const loop of this.#loops) await run('losetup', ['--detach', loop]);
     rmSync(this.dir, { recursive: true, force: true });
   }
@@ -203,7 +223,10 @@ export async function oneSet(options: OneSetOptions = {}): Promise<OneSet> {
   const scene = new Scene();
   const bytes = options.bytes ?? 16 * MIB;
   const legs = Array.from({ length: options.legs ?? 2 }, (_, index) => scene.path(`leg${String(index)}.img`));
-  const config = scene.config({ data: { regions: legs.map((device) => ({ device })), size: bytes, ...options.set } }, options.extra);
+  const config = scene.config(
+    { data: { regions: legs.map((device) => ({ device })), size: bytes, ...options.set } },
+    options.extra,
+  );
   const mountpoint = scene.folder('mnt');
   try {
     await must(DMIOFS, 'init', config);

@@ -31,7 +31,9 @@ describe.skipIf(!canMount)('a set under ordinary tools', () => {
       await sh(`head -c ${String(bs * count)} /dev/urandom > ${source}`);
       for (const target of [set.file, model]) {
         const how = flags.startsWith('oflag') && target === model ? '' : flags;
-        await sh(`dd if=${source} of=${target} bs=${String(bs)} seek=${String(seek)} conv=notrunc ${how} status=none`);
+        await sh(
+          `dd if=${source} of=${target} bs=${String(bs)} seek=${String(seek)} conv=notrunc ${how} status=none`,
+        );
       }
     }
     await must('cmp', set.file, model);
@@ -42,7 +44,9 @@ describe.skipIf(!canMount)('a set under ordinary tools', () => {
   it('takes cp in and out, sparse files too, and rsync --inplace', async () => {
     const set = await mounted();
     const image = set.scene.image('disk.img', set.bytes);
-    await sh(`head -c ${String(3 * MIB)} /dev/urandom > ${set.scene.path('head')}; dd if=${set.scene.path('head')} of=${image} bs=1M seek=5 conv=notrunc status=none`);
+    await sh(
+      `head -c ${String(3 * MIB)} /dev/urandom > ${set.scene.path('head')}; dd if=${set.scene.path('head')} of=${image} bs=1M seek=5 conv=notrunc status=none`,
+    );
     await sh(`head -c ${String(set.bytes)} /dev/urandom > ${set.file}`);
     await must('cp', image, set.file);
     await must('cmp', image, set.file);
@@ -61,24 +65,38 @@ describe.skipIf(!canMount)('a set under ordinary tools', () => {
     const size = async (): Promise<number> => Number(await must('stat', '-c', '%s', set.file));
     await sh(`printf hello > ${set.file}`);
     expect(await size()).toBe(set.bytes);
-    expect(readFileSync(set.legs[0] ?? '').subarray(0, 8).toString('latin1')).toBe('hello\0\0\0');
+    expect(
+      readFileSync(set.legs[0] ?? '')
+        .subarray(0, 8)
+        .toString('latin1'),
+    ).toBe('hello\0\0\0');
     const shorter = await run('truncate', ['-s', '4096', set.file]);
-    expect(shorter).toMatchObject({ code: 1, stderr: expect.stringContaining('Operation not permitted') as string });
+    expect(shorter).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Operation not permitted') as string,
+    });
     const longer = await run('truncate', ['-s', String(set.bytes + 512), set.file]);
     expect(longer).toMatchObject({ code: 1, stderr: expect.stringContaining('File too large') as string });
     await must('truncate', '-s', String(set.bytes), set.file);
     expect(await size()).toBe(set.bytes);
-    expect((await must('head', '-c', '5', set.file))).toBe('hello');
+    expect(await must('head', '-c', '5', set.file)).toBe('hello');
   });
 
   it('writes what fits at its end, then says that it is full', async () => {
     const set = await mounted({ bytes: 1 * MIB });
-    const over = await run('dd', ['if=/dev/zero', `of=${set.file}`, 'bs=4096', 'count=300', 'conv=notrunc', 'oflag=direct']);
+    const over = await run('dd', [
+      'if=/dev/zero',
+      `of=${set.file}`,
+      'bs=4096',
+      'count=300',
+      'conv=notrunc',
+      'oflag=direct',
+    ]);
     expect(over.stderr).toContain('No space left on device');
     expect(over.stderr).toContain('256+0 records out');
     const append = await run('bash', ['-c', `echo more >> ${set.file}`]);
     expect(append.stderr).toContain('No space left on device');
-    expect((await must('dd', `if=${set.file}`, `bs=${String(MIB)}`, 'skip=1', 'status=none'))).toBe('');
+    expect(await must('dd', `if=${set.file}`, `bs=${String(MIB)}`, 'skip=1', 'status=none')).toBe('');
   });
 
   it('refuses what would change the folder', async () => {
@@ -134,7 +152,16 @@ PY`);
     await must('cp', '--sparse=never', set.legs[0] ?? '', model);
     for (const target of [set.file, model]) {
       await must('fallocate', '--punch-hole', '--offset', '70000', '--length', '300001', target);
-      await must('fallocate', '--zero-range', '--keep-size', '--offset', '4194304', '--length', '65536', target);
+      await must(
+        'fallocate',
+        '--zero-range',
+        '--keep-size',
+        '--offset',
+        '4194304',
+        '--length',
+        '65536',
+        target,
+      );
     }
     await must('cmp', set.file, model);
     expect(legsEqual(set)).toBe(true);
@@ -187,7 +214,9 @@ PY`);
   it('never takes 4 KiB of direct I/O into JavaScript', async () => {
     const set = await mounted();
     const before = (await set.scene.status(set.mountpoint)).operations;
-    await sh(`dd if=/dev/zero of=${set.file} bs=4k count=500 oflag=direct conv=notrunc status=none; dd if=${set.file} of=/dev/null bs=4k count=500 iflag=direct status=none`);
+    await sh(
+      `dd if=/dev/zero of=${set.file} bs=4k count=500 oflag=direct conv=notrunc status=none; dd if=${set.file} of=/dev/null bs=4k count=500 iflag=direct status=none`,
+    );
     const after = (await set.scene.status(set.mountpoint)).operations;
     expect(after.write - before.write).toBe(500);
     expect(after.read - before.read).toBeGreaterThanOrEqual(500);

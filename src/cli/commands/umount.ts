@@ -5,20 +5,12 @@ import { DmiofsError, messageOf } from '../../errors.js';
 import { askMount } from '../../fuse/mount-lock.js';
 import { type NativeBinding, native } from '../../native/binding.js';
 import { dmiofsMountOn } from '../../util/mountinfo.js';
+import { isRunning } from '../../util/process.js';
 import { sleep } from '../../util/timeout.js';
 import { defineCommand } from '../command.js';
 
 const ANSWER_MS = 5000;
 const POLL_MS = 20;
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-}
 
 /** umount2(2) as root; fusermount for others, which may unmount what they have mounted. */
 async function unmount(binding: NativeBinding, mountpoint: string): Promise<void> {
