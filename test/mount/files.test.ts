@@ -55,7 +55,8 @@ describe.skipIf(!canMount)('a set under ordinary tools', () => {
     await must('cmp', image, back);
     expect(await must('sha256sum', set.file)).toContain((await must('sha256sum', image)).split(' ')[0]);
     await sh(`printf changed | dd of=${image} bs=1 seek=777777 conv=notrunc status=none`);
-    await must('rsync', '--inplace', image, set.file);
+    // Size and time alone may say that nothing changed.
+    await must('rsync', '--inplace', '--ignore-times', image, set.file);
     await must('cmp', image, set.file);
     expect(legsEqual(set)).toBe(true);
   });
