@@ -191,5 +191,55 @@ TEST(mirror_recovery, a_rebuild_that_cannot_be_recorded_does_not_start) {
   CHECK_EQ(fixture.set->begin_rebuild(1, std::nullopt, false), 0);
 }
 
+// Writers, readers, a leg that fails and comes back, its copies: all at once. A reader never sees less than its own writer was told.
+TEST(mirror_recovery, legs_that_come_and_go_under_writers_end_equal) {
+  MirrorFixture fixture(3);
+  fixture.options.log = std::make_shared<FakeLog>(64);
+  fixture.options.record_store = std::make_shared<FakeStore>();
+  fixture.options.read_policy = ReadPolicy::kRoundRobin;
+  fixture.options.clean_after = 0;
+  REQUIRE(fixture.start());
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 3; t++) {
+    threads.emplace_back([&fixture, &stop, t] {
+      Random random(seed() * 7 + t);
+      const uint64_t own = (t + 1) * 700000;  // nobody else writes here
+      std::vector<uint8_t> got(3000);
+      for (unsigned i = 0; !stop; i++) {
+        const std::vector<uint8_t> data(3000, static_cast<uint8_t>(i));
+        CHECK_EQ(fixture.set->write(data.data(), data.size(), own), 0);
+        CHECK_EQ(fixture.set->read(got.data(), got.size(), own), 0);
+        CHECK(got == data);
+        CHECK_EQ(fixture.set->write(data.data(), 1 + random.below(3000), random.below(600000)), 0);
+        if (i % 16 == 0) CHECK_EQ(fixture.set->flush(), 0);
+        if (i % 32 == 0) CHECK_EQ(fixture.set->zero(random.below(500000), 1 + random.below(100000), true), 0);
+      }
+    });
+  }
+  Random random(seed());
+  for (unsigned turn = 0; turn < rounds(12); turn++) {
+    const auto leg = static_cast<unsigned>(random.below(3));
+    if (random.chance(50)) {
+      CHECK_EQ(fixture.set->fail_leg(leg), 0);
+    } else {
+      FaultRule rule;
+      rule.device = fixture.images[leg];
+      rule.ops = 1u << static_cast<unsigned>(IoOp::kWrite);
+      rule.times = 1;
+      fixture.rules->add(rule);
+      while (fixture.set->snapshot().legs[leg].state != LegState::kFailed) std::this_thread::yield();
+    }
+    CHECK_EQ(fixture.set->begin_rebuild(leg, std::nullopt, random.chance(30)), 0);
+    std::thread second([&fixture] { CHECK(fixture.recover_all()); });
+    CHECK(fixture.recover_all());
+    second.join();
+    CHECK_EQ(fixture.set->snapshot().state, SetState::kComplete);
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(fixture.legs_equal());
+}
+
 }  // namespace
 }  // namespace dmiofs::test

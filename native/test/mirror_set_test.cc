@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "test/mirror_fixture.h"
+#include "test/powercut_device.h"
 
 namespace dmiofs::test {
 namespace {
@@ -87,6 +88,46 @@ TEST(mirror_set, overlapping_writers_leave_legs_equal) {
   }
   for (std::thread& writer : writers) writer.join();
   CHECK(fixture.legs_equal());
+}
+
+// Legs with blocks of 512 and of 4096 bytes: what does not fill a block of 4096 is read first, on all legs alike.
+TEST(mirror_set, writes_what_does_not_fill_a_block) {
+  constexpr uint64_t kBytes = 256 * 1024;
+  PowercutDisks disks(seed());
+  auto dm_io = DmIo::create(disks.engine(), DmIoOptions{}).take();
+  MirrorSetOptions options;
+  options.name = "blocks";
+  options.count = sectors_of(kBytes);
+  options.legs = {{"small", disks.add("small", kBytes), 0}, {"large", disks.add("large", kBytes, 4096), 0}};
+  options.legs[1].sector = 4;
+  CHECK(!MirrorSet::create(*dm_io, options).ok());  // not at a block
+  options.legs[1].sector = 0;
+  auto made = MirrorSet::create(*dm_io, options);
+  REQUIRE(made.ok());
+  MirrorSet& set = *made.value();
+  CHECK_EQ(set.block_size(), 4096u);
+  Random random(seed());
+  std::vector<uint8_t> model(kBytes);
+  for (unsigned step = 0; step < 500; step++) {
+    const uint64_t offset = random.below(kBytes);
+    const uint64_t length =
+        1 + random.below(std::min<uint64_t>(kBytes - offset, random.chance(90) ? 9000 : kBytes));
+    if (random.chance(70)) {
+      const auto data = pattern(length, random.next());
+      CHECK_EQ(set.write(data.data(), length, offset), 0);
+      std::memcpy(model.data() + offset, data.data(), length);
+    } else if (random.chance(30)) {
+      CHECK_EQ(set.zero(offset, length, random.chance(50)), 0);
+      std::memset(model.data() + offset, 0, length);
+    } else {
+      std::vector<uint8_t> got(length);
+      CHECK_EQ(set.read(got.data(), length, offset), 0);
+      CHECK(std::memcmp(got.data(), model.data() + offset, length) == 0);
+    }
+  }
+  CHECK(disks.content("small") == model);
+  CHECK(disks.content("large") == model);
+  set.stop();
 }
 
 }  // namespace
