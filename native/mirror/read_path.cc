@@ -50,7 +50,10 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset) {
         buffer = self.dm_io.acquire(length);
       }
       ReadOutcome outcome;
-      if (const int err = self.read_blocks(&buffer, 0, length, start, &outcome); err != 0) return err;
+      if (const int err = self.read_blocks(&buffer, 0, length, start, &outcome); err != 0) {
+        self.tell_set_failed(start);
+        return err;
+      }
       std::memcpy(at, buffer.data() + (offset - start), piece);
       for (ErrorBits left = outcome.failed; left != 0 && failed_count < kMostRepairs; left &= left - 1) {
         failed[failed_count++] = {static_cast<unsigned>(std::countr_zero(left)), start, length};
@@ -72,10 +75,7 @@ int MirrorSet::Impl::read_blocks(BufferRef* buffer, size_t buffer_offset, size_t
   ErrorBits tried = 0;
   for (;;) {
     const unsigned index = choose_leg(current_view(), offset, length, tried);
-    if (index == kNoLeg) {
-      tell_set_failed(offset);
-      return -EIO;
-    }
+    if (index == kNoLeg) return -EIO;
     tried |= error_bit(index);
     if (where[index].bdev->late_ios() >= kMostLateIos) {
       take_out_one(index, LegErrorKind::kRead, ETIMEDOUT, offset);
