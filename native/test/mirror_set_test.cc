@@ -61,7 +61,7 @@ TEST(mirror_set, takes_1_to_64_legs) {
 }
 
 TEST(mirror_set, overlapping_writers_leave_legs_equal) {
-  MirrorFixture fixture(3);
+  MirrorFixture fixture(3, nullptr, 64 * 1024);
   REQUIRE(fixture.start());
   // Different delays on each leg, so that legs would see the writes in different orders.
   for (unsigned leg = 0; leg < 3; leg++) {
@@ -70,24 +70,57 @@ TEST(mirror_set, overlapping_writers_leave_legs_equal) {
     rule.ops = 1u << static_cast<unsigned>(IoOp::kWrite);
     rule.action = FaultAction::kDelay;
     rule.delay_nanos = (leg + 1) * kNanosPerMilli / 4;
-    rule.chance_per_million = 300'000;
+    rule.chance_per_million = 500'000;
     rule.seed = seed() + leg;
     fixture.rules->add(rule);
   }
-  std::vector<std::thread> writers;
-  for (unsigned writer = 0; writer < 8; writer++) {
-    writers.emplace_back([&fixture, writer] {
-      Random random(seed() * 100 + writer);
-      for (unsigned i = 0; i < 60; i++) {
-        const uint64_t offset = random.below(60 * 1024);
-        const auto data =
-            std::vector<uint8_t>(1 + random.below(5000), static_cast<uint8_t>(writer * 16 + i % 16));
-        CHECK_EQ(fixture.set->write(data.data(), data.size(), offset), 0);
-      }
-    });
+  for (unsigned round = 0; round < rounds(12); round++) {
+    // All at once on a few blocks: the last two to land would differ between legs if nothing ordered them.
+    std::vector<std::thread> writers;
+    for (unsigned writer = 0; writer < 8; writer++) {
+      writers.emplace_back([&fixture, writer, round] {
+        Random random(seed() * 100 + round * 8 + writer);
+        for (unsigned i = 0; i < 4; i++) {
+          const uint64_t offset = random.below(4096);
+          const std::vector<uint8_t> data(1 + random.below(8192), static_cast<uint8_t>(writer * 16 + i + 1));
+          CHECK_EQ(fixture.set->write(data.data(), data.size(), offset), 0);
+        }
+      });
+    }
+    for (std::thread& writer : writers) writer.join();
+    CHECK(fixture.legs_equal());
   }
-  for (std::thread& writer : writers) writer.join();
+}
+
+// A write is still under way on one leg: one that overlaps it goes to no leg before that has ended.
+TEST(mirror_set, a_write_waits_for_an_earlier_one_that_it_overlaps) {
+  MirrorFixture fixture(2);
+  REQUIRE(fixture.start());
+  FaultRule rule;
+  rule.device = fixture.images[0];
+  rule.ops = 1u << static_cast<unsigned>(IoOp::kWrite);
+  rule.action = FaultAction::kHang;
+  rule.times = 1;
+  const uint64_t hang = fixture.rules->add(rule);
+  const auto earlier = pattern(8192, 1);
+  const auto later = pattern(8192, 2);
+  std::thread first([&] { CHECK_EQ(fixture.set->write(earlier.data(), earlier.size(), 0), 0); });
+  while (fixture.rules->hits(hang) == 0) std::this_thread::yield();
+  std::atomic<bool> done{false};
+  std::thread second([&] {
+    CHECK_EQ(fixture.set->write(later.data(), later.size(), 4096), 0);
+    done = true;
+  });
+  // What does not overlap goes by meanwhile, often enough for the other one to have gone by too if it could.
+  for (unsigned i = 0; i < 200; i++) CHECK_EQ(fixture.set->write(later.data(), 512, 65536 + i * 512), 0);
+  CHECK(!done);
+  fixture.rules->remove(hang);
+  first.join();
+  second.join();
   CHECK(fixture.legs_equal());
+  std::vector<uint8_t> got(8192);
+  CHECK_EQ(fixture.set->read(got.data(), got.size(), 4096), 0);
+  CHECK(got == later);
 }
 
 // Legs with blocks of 512 and of 4096 bytes: what does not fill a block of 4096 is read first, on all legs alike.
