@@ -20,16 +20,23 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 
 export class DmiofsError extends Error {
   readonly code: ErrorCode;
+  /** The positive errno of the system call that failed, where there was one. */
+  readonly errno: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: { readonly cause?: unknown; readonly errno?: number },
+  ) {
     super(message, options);
     this.name = 'DmiofsError';
     this.code = code;
+    this.errno = options?.errno;
   }
 }
 
 export function isDmiofsError(error: unknown): error is DmiofsError {
-  return error instanceof Error && 'code' in error && String(error.code) in ERROR_CODES;
+  return error instanceof Error && 'code' in error && Object.hasOwn(ERROR_CODES, String(error.code));
 }
 
 export function messageOf(error: unknown): string {

@@ -2,15 +2,19 @@
 
 const BINARY = ['', 'k', 'm', 'g', 't', 'p'] as const;
 
-/** undefined: not a size, or beyond 2^53. */
+/** undefined: not a size, not a whole number of bytes, or beyond 2^53. */
 export function parseSize(text: string): number | undefined {
-  const found = /^([0-9]+(?:\.[0-9]+)?)\s*(?:([kmgtp])(i?b)?|b)?$/i.exec(text.trim());
+  const found = /^([0-9]{1,16})(?:\.([0-9]{1,16}))?\s*(?:([kmgtp])(i?b)?|b)?$/i.exec(text.trim());
   if (found === null) return undefined;
-  const unit = (found[2] ?? '').toLowerCase();
+  const [, whole = '', fraction = ''] = found;
+  const unit = (found[3] ?? '').toLowerCase();
   const power = BINARY.indexOf(unit as (typeof BINARY)[number]);
-  const base = found[3]?.toLowerCase() === 'b' ? 1000 : 1024;
-  const value = Number(found[1]) * base ** power;
-  return Number.isSafeInteger(value) ? value : undefined;
+  const base = found[4]?.toLowerCase() === 'b' ? 1000n : 1024n;
+  // In integers: 4.35MB is exactly 4350000, whatever 4.35 * 1e6 is in floating point.
+  const scaled = BigInt(whole + fraction) * base ** BigInt(power);
+  const divisor = 10n ** BigInt(fraction.length);
+  const value = Number(scaled / divisor);
+  return scaled % divisor === 0n && Number.isSafeInteger(value) ? value : undefined;
 }
 
 /** The shortest exact form in binary units, as parseSize reads it: 524288 -> `512KiB`. */
