@@ -17,7 +17,8 @@ export class ConfigError extends DmiofsError {
     const sorted = [...issues].sort(
       (a, b) => a.position.line - b.position.line || a.position.column - b.position.column,
     );
-    super('ERR_DMIOFS_CONFIG', sorted.map((issue) => formatIssue(file, issue)).join('\n'));
+    const lines = new Set(sorted.map((issue) => formatIssue(file, issue)));
+    super('ERR_DMIOFS_CONFIG', [...lines].join('\n'));
     this.name = 'ConfigError';
     this.file = file;
     this.issues = sorted;

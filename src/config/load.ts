@@ -1,16 +1,13 @@
 /** Loads a config file: YAML with positions, the schema's checks, and the values as the program uses them. Opens no device. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { type Document, LineCounter, parseDocument } from 'yaml';
+import { deepFreeze } from '../util/deep-freeze.js';
 import { groupId, userId } from './accounts.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
 import { type KeyPath, positionOf } from './positions.js';
-import { type ConfigText, configSchema, durationOf, modeOf, type SetText, sizeOf } from './schema.js';
-import { nearestKey } from './nearest.js';
-
-const MAX_BYTES = 1024 * 1024;
-const MAX_ALIASES = 100;
+import { type ConfigText, durationOf, modeOf, type SetText, sizeOf } from './schema.js';
+import { checkSchema } from './schema-issues.js';
+import { parseYaml, readText } from './yaml.js';
 
 export interface RegionConfig {
   /** Absolute. */
@@ -61,102 +58,18 @@ export function defaultStateDir(
   return join(base !== undefined && base !== '' ? base : join(homedir(), '.local', 'state'), 'dmiofs');
 }
 
-function readText(file: string): string {
-  const start = { position: { line: 1, column: 1 }, path: [] };
-  let fd: number;
-  try {
-    fd = openSync(file, 'r');
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(file, [{ ...start, message: `cannot be read: ${reason}` }]);
-  }
-  try {
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new ConfigError(file, [{ ...start, message: 'is not a file' }]);
-    if (stat.size > MAX_BYTES)
-      throw new ConfigError(file, [{ ...start, message: 'is larger than 1 MiB: not a config file' }]);
-    return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
-  }
-}
-
-interface Parsed {
-  readonly document: Document;
-  readonly lines: LineCounter;
-  readonly value: unknown;
-}
-
-function parseYaml(file: string, text: string): Parsed {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: '1.2' });
-  const problems = [...document.errors, ...document.warnings];
-  if (problems.length > 0) {
-    throw new ConfigError(
-      file,
-      problems.map((error) => {
-        const { line, col } = lines.linePos(error.pos[0]);
-        const message =
-          error.code === 'DUPLICATE_KEY'
-            ? 'is there twice: a key, and so the name of a set, must be unique'
-            : (error.message.split('\n')[0] ?? error.message);
-        return {
-          position: { line: Math.max(line, 1), column: Math.max(col, 1) },
-          path: [],
-          message: message.replace(/ at line .*$/, ''),
-        };
-      }),
-    );
-  }
-  try {
-    return { document, lines, value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(file, [{ position: { line: 1, column: 1 }, path: [], message }]);
-  }
-}
-
-function schemaIssues(
-  parsed: Parsed,
-  issues: readonly { code?: string; path: PropertyKey[]; message: string; keys?: string[] }[],
-): ConfigIssue[] {
-  const at = (path: KeyPath, message: string, want: 'key' | 'value' = 'value'): ConfigIssue => ({
-    position: positionOf(parsed.document, parsed.lines, path, want),
-    path,
-    message,
-  });
-  return issues.flatMap((issue) => {
-    const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
-    if (issue.code === 'unrecognized_keys') {
-      return (issue.keys ?? []).map((key) => {
-        const near = nearestKey(key, path);
-        return at(
-          [...path, key],
-          near === undefined ? 'is not a known key' : `is not a known key; did you mean "${near}"?`,
-          'key',
-        );
-      });
-    }
-    if (issue.code === 'invalid_key') {
-      const inner =
-        (issue as unknown as { issues?: { message: string }[] }).issues?.[0]?.message ?? issue.message;
-      return [at(path, `the name ${inner}`, 'key')];
-    }
-    return [at(path, issue.message.replace(/^Invalid input: /, ''))];
-  });
-}
-
+/** Throws a ConfigError with all that is wrong in the file. */
 export function loadConfig(path: string): Config {
   const file = resolve(path);
   const parsed = parseYaml(file, readText(file));
-  const checked = configSchema.safeParse(parsed.value);
-  if (!checked.success) throw new ConfigError(file, schemaIssues(parsed, checked.error.issues));
+  const checked = checkSchema(parsed);
+  if (!checked.ok) throw new ConfigError(file, checked.issues);
   const issue = (at: KeyPath, message: string): ConfigIssue => ({
     position: positionOf(parsed.document, parsed.lines, at),
     path: at,
     message,
   });
-  return buildConfig(file, checked.data, issue);
+  return buildConfig(file, checked.config, issue);
 }
 
 function buildConfig(file: string, text: ConfigText, issue: Config['issue']): Config {
@@ -196,5 +109,5 @@ function buildConfig(file: string, text: ConfigText, issue: Config['issue']): Co
     }),
   );
   if (issues.length > 0) throw new ConfigError(file, issues);
-  return { file, stateDir, engine: text.engine, logLevel: text.log_level, sets, issue };
+  return deepFreeze({ file, stateDir, engine: text.engine, logLevel: text.log_level, sets, issue });
 }

@@ -22,10 +22,18 @@ function knownKeys(path: KeyPath): readonly string[] {
   return path[2] === 'log' ? Object.keys(logSchema.shape) : [];
 }
 
-export function nearestKey(key: string, path: KeyPath): string | undefined {
-  const normal = key.toLowerCase().replace(/-/g, '_');
-  const [best] = knownKeys(path)
-    .map((known) => ({ known, far: distance(normal, known) }))
+/** The candidate that `text` is a misspelling of; undefined: none is near enough. */
+export function nearest(text: string, candidates: readonly string[]): string | undefined {
+  // A text of any length stands in the file; what is far longer than every candidate is none of them.
+  const longest = Math.max(0, ...candidates.map((candidate) => candidate.length));
+  if (text.length > 2 * longest + 2) return undefined;
+  const normal = text.toLowerCase().replaceAll('-', '_');
+  const [best] = candidates
+    .map((candidate) => ({ candidate, far: distance(normal, candidate.replaceAll('-', '_')) }))
     .sort((a, b) => a.far - b.far);
-  return best !== undefined && best.far <= Math.max(1, Math.floor(key.length / 3)) ? best.known : undefined;
+  return best !== undefined && best.far <= Math.max(1, Math.floor(text.length / 3))
+    ? best.candidate
+    : undefined;
 }
+
+export const nearestKey = (key: string, path: KeyPath): string | undefined => nearest(key, knownKeys(path));

@@ -1,5 +1,5 @@
 /** Where a value stands in a config file: line and column by key path. */
-import { isMap, isPair, isScalar, isSeq, type Document, type LineCounter, type Node } from 'yaml';
+import { isMap, isNode, isPair, isScalar, isSeq, type Document, type LineCounter, type Node } from 'yaml';
 
 export type KeyPath = readonly (string | number)[];
 
@@ -19,7 +19,7 @@ function nodeAt(document: Document, path: KeyPath, want: 'key' | 'value'): Node 
   for (const [index, part] of path.entries()) {
     const last = index === path.length - 1;
     if (isMap(node)) {
-      const pair = node.items.find((item) => isPair(item) && keyMatches(item.key, part));
+      const pair = node.items.findLast((item) => isPair(item) && keyMatches(item.key, part));
       if (pair === undefined) return node;
       const value = pair.value as Node | null;
       const key = pair.key as Node | null;
@@ -48,9 +48,42 @@ export function positionOf(
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
 }
 
-/** `sets.data.regions[1].device`. */
+/** Where a node ends; a node that is not there ends before everything. */
+const endOf = (node: unknown): number => (isNode(node) ? (node.range?.[1] ?? -1) : -1);
+
+/** The key path of what stands at an offset of the file; a tag or an anchor belongs to the value after it. */
+export function pathAt(document: Document, offset: number): KeyPath {
+  const path: (string | number)[] = [];
+  let node: unknown = document.contents;
+  for (;;) {
+    if (isNode(node) && offset < (node.range?.[0] ?? 0)) return path;
+    if (isMap(node)) {
+      const pair = node.items.find(({ key, value }) => offset < Math.max(endOf(key), endOf(value)));
+      if (pair === undefined) return path;
+      path.push(isScalar(pair.key) ? String(pair.key.value) : String(pair.key));
+      if (offset < endOf(pair.key)) return path;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      const index = node.items.findIndex((item) => offset < endOf(item));
+      if (index < 0) return path;
+      path.push(index);
+      node = node.items[index];
+    } else {
+      return path;
+    }
+  }
+}
+
+/** A name as it can stand in one line of a message, and be told from the names around it. */
+const quoted = (part: string): string =>
+  /^[^\p{Cc}\p{Surrogate}\s".[\]]+$/u.test(part) ? part : JSON.stringify(part);
+
+/** `sets.data.regions[1].device`; a name of more than plain characters is quoted: `sets."a.img".size`. */
 export function formatPath(path: KeyPath): string {
   return path
-    .map((part, index) => (typeof part === 'number' ? `[${String(part)}]` : index === 0 ? part : `.${part}`))
+    .map((part, index) => {
+      if (typeof part === 'number') return `[${String(part)}]`;
+      return index === 0 ? quoted(part) : `.${quoted(part)}`;
+    })
     .join('');
 }

@@ -5,11 +5,16 @@
 import { z } from 'zod';
 import { parseDuration } from '../util/duration.js';
 import { parseSize } from '../util/size.js';
+import { MAX_ID } from './accounts.js';
 
 const SECTOR = 512;
 
+/** Beyond this, byte offsets are not exact in a JavaScript number: 4 PiB. */
+const MAX_SECTORS = 2 ** 43;
+const MAX_TIMEOUT_MS = 24 * 3_600_000;
+
 function checked(parse: (value: string | number) => unknown, what: string) {
-  return z.union([z.string(), z.number()]).check((context) => {
+  return z.union([z.string(), z.number()], `must be ${what}`).check((context) => {
     if (parse(context.value) === undefined) {
       context.issues.push({ code: 'custom', input: context.value, message: `must be ${what}` });
     }
@@ -25,7 +30,10 @@ export const sizeOf = (value: string | number): number | undefined =>
     : parseSize(value);
 
 /** Milliseconds of a duration value; a number is seconds. */
-export const durationOf = (value: string | number): number | undefined => parseDuration(String(value));
+export function durationOf(value: string | number): number | undefined {
+  const milliseconds = parseDuration(String(value));
+  return milliseconds === undefined || milliseconds > MAX_TIMEOUT_MS ? undefined : milliseconds;
+}
 
 /** Permission bits of a mode value. */
 export function modeOf(value: string | number): number | undefined {
@@ -41,17 +49,19 @@ const regionSize = (value: string | number): number | undefined => {
 
 const positiveSectors = (value: string | number): number | undefined => {
   const bytes = sizeOf(value);
-  return bytes !== undefined && bytes > 0 && bytes % SECTOR === 0 ? bytes : undefined;
+  return bytes !== undefined && bytes > 0 && bytes % SECTOR === 0 && bytes <= MAX_SECTORS * SECTOR
+    ? bytes
+    : undefined;
 };
 
 const path = z
   .string()
   .min(1, 'must be a path, not empty')
-  .refine((value) => !value.includes('\0'), 'must be a path');
-const sectors = z
-  .int('must be a number of sectors, 0 or more')
-  .min(0, 'must be a number of sectors, 0 or more');
-const account = z.union([z.string().min(1), z.int().min(0).max(0xffff_fffe)], 'must be a name or a number');
+  .refine((value) => !/[\0\p{Surrogate}]/u.test(value), 'must be a path: no NUL, only whole characters');
+const SECTORS = `must be a whole number of sectors, 0 to ${String(MAX_SECTORS)}`;
+const sectors = z.int(SECTORS).min(0, SECTORS).max(MAX_SECTORS, SECTORS);
+const ACCOUNT = 'must be a name or a number';
+const account = z.union([z.string().min(1, ACCOUNT), z.int().min(0, ACCOUNT).max(MAX_ID, ACCOUNT)], ACCOUNT);
 
 export const regionSchema = z.strictObject({
   device: path.describe('Block device or image file; relative to this file'),
@@ -83,7 +93,7 @@ export const setSchema = z.strictObject({
     .default('primary')
     .describe('Which leg a read goes to'),
   log: logSchema.prefault({}).describe('The dirty region log'),
-  io_timeout: checked(durationOf, 'a duration such as 30s, 500ms or 0')
+  io_timeout: checked(durationOf, 'a duration such as 30s or 500ms, at most 24h; 0: no limit')
     .default('30s')
     .describe('A leg that does not answer in this time is failed; 0: wait for ever'),
   start: z
@@ -108,33 +118,30 @@ export const setSchema = z.strictObject({
     ),
 });
 
-/** Why a name cannot be a file's name; undefined: it can. */
+/** Why a name cannot be a set's, that is a file's under the mountpoint; undefined: it can. */
 export function badName(name: string): string | undefined {
+  if (name === '__proto__') return 'must not be "__proto__"';
   if (name === '' || name === '.' || name === '..') return 'must not be empty, "." or ".."';
   if (name.includes('/')) return 'must not contain "/": it is a file\'s name under the mountpoint';
   if (/[\u0000-\u001f\u007f]/.test(name)) return 'must not contain control characters';
+  if (/\p{Surrogate}/u.test(name)) return 'must not contain halves of characters';
   return Buffer.byteLength(name) > 255 ? 'must be at most 255 bytes long' : undefined;
 }
-
-const setName = z.string().check((context) => {
-  const reason = badName(context.value);
-  if (reason !== undefined) context.issues.push({ code: 'custom', input: context.value, message: reason });
-});
 
 export const configSchema = z
   .strictObject({
     version: z.literal(1, 'must be 1, the version of this format').describe('Version of the format: 1'),
     state_dir: path.optional().describe('Where the dirty region logs live'),
     engine: z
-      .enum(['auto', 'uring', 'threads', 'null'])
+      .enum(['auto', 'uring', 'threads'])
       .default('auto')
-      .describe('How I/O reaches the devices'),
+      .describe('How I/O reaches the devices: io_uring, or threads where that is not allowed'),
     log_level: z
       .enum(['error', 'warn', 'info', 'debug'])
       .default('info')
       .describe("How much the daemon's log says"),
     sets: z
-      .record(setName, setSchema, 'must be a map of sets by name')
+      .record(z.string(), setSchema, 'must be a map of sets by name')
       .refine((sets) => Object.keys(sets).length > 0, 'must name at least one set')
       .describe('The mirror sets, by the name of their file'),
   })
