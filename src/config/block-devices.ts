@@ -1,26 +1,25 @@
-/** What sysfs and procfs say of block devices: what lies on what, and what is in use. */
+/**
+ * What sysfs and procfs say of block devices: what lies on what, and what is in use. A `SystemDevices` is one look at the machine: take
+ * one for a config, not one for a leg. Looks only; nothing is opened, and no file of another FUSE mount is touched, which may hang.
+ */
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { DeviceProbe } from '../native/binding.js';
+import { type MountEntry, mounts } from '../util/mountinfo.js';
 
 /** Bytes of one underlying file or disk, whatever names and layers lead to them. */
 export interface Extent {
-  /** `file:DEV:INODE` or `block:MAJOR:MINOR`. */
+  /** `file:DEV:INODE`, `block:MAJOR:MINOR`, or `path:PATH` of what is not there yet. */
   readonly key: string;
   /** Bytes. */
   readonly start: number;
   readonly end: number;
 }
 
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
-}
+export const overlap = (a: Extent, b: Extent): boolean =>
+  a.key === b.key && a.start < b.end && b.start < a.end;
 
-/** `MAJOR:MINOR` of a st_rdev (makedev(3)). */
+/** `MAJOR:MINOR` of a st_rdev or st_dev (makedev(3)). */
 export function majorMinor(rdev: string): string {
   const value = BigInt(rdev);
   const major = ((value >> 8n) & 0xfffn) | ((value >> 32n) & 0xfffff000n);
@@ -28,10 +27,35 @@ export function majorMinor(rdev: string): string {
   return `${String(major)}:${String(minor)}`;
 }
 
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').replace(/\n$/, '');
+  } catch {
+    return undefined;
+  }
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
 const sysfs = (id: string): string => `/sys/dev/block/${id}`;
+const sectorsAt = (path: string): number => Number(read(path) ?? 0) * 512;
+
+function nameOf(id: string): string {
+  try {
+    return basename(realpathSync(sysfs(id)));
+  } catch {
+    return id;
+  }
+}
 
 /** The whole disk of a partition. */
-function parentOf(id: string): string | undefined {
+function diskOf(id: string): string | undefined {
   if (read(join(sysfs(id), 'partition')) === undefined) return undefined;
   try {
     return read(join(realpathSync(sysfs(id)), '..', 'dev'));
@@ -40,129 +64,164 @@ function parentOf(id: string): string | undefined {
   }
 }
 
-function fileKey(path: string): string | undefined {
+function partitionsOf(id: string): readonly string[] {
+  return list(sysfs(id)).flatMap((name) => {
+    const folder = join(sysfs(id), name);
+    const dev = read(join(folder, 'partition')) === undefined ? undefined : read(join(folder, 'dev'));
+    return dev === undefined ? [] : [dev];
+  });
+}
+
+type Identity =
+  | { readonly kind: 'file'; readonly key: string }
+  | { readonly kind: 'block'; readonly id: string };
+
+function identify(path: string): Identity | undefined {
   try {
     const stat = statSync(path, { bigint: true });
-    return `file:${String(stat.dev)}:${String(stat.ino)}`;
+    if (stat.isBlockDevice()) return { kind: 'block', id: majorMinor(String(stat.rdev)) };
+    return { kind: 'file', key: `file:${String(stat.dev)}:${String(stat.ino)}` };
   } catch {
     return undefined;
   }
 }
 
-/** Follows partitions to their disk and loop devices to their file. */
+interface Layers {
+  /** The device itself and the devices under it. */
+  readonly ids: readonly string[];
+  readonly key: string;
+  /** Byte of the lowest layer where the device begins. */
+  readonly offset: number;
+}
+
+/** Follows partitions to their disk, and loop devices to their file or device. */
+function layersOf(id: string): Layers {
+  const ids = [id];
+  let offset = 0;
+  let at = id;
+  for (let depth = 0; depth < 16; depth++) {
+    const disk = diskOf(at);
+    const loop = join(sysfs(at), 'loop');
+    const backing = disk === undefined ? read(join(loop, 'backing_file')) : undefined;
+    const under = backing === undefined ? undefined : identify(backing);
+    if (disk !== undefined) {
+      offset += sectorsAt(join(sysfs(at), 'start'));
+      at = disk;
+    } else if (under !== undefined) {
+      offset += Number(read(join(loop, 'offset')) ?? 0);
+      if (under.kind === 'file') return { ids, key: under.key, offset };
+      at = under.id;
+    } else {
+      break;
+    }
+    ids.push(at);
+  }
+  return { ids, key: `block:${at}`, offset };
+}
+
+/** Where `length` bytes of a device from `start` on lie in the end. */
 export function extentOf(probe: DeviceProbe, start: number, length: number): Extent {
-  if (probe.kind === 'file') {
-    return { key: `file:${probe.dev}:${probe.inode}`, start, end: start + length };
-  }
-  let id = majorMinor(probe.rdev);
-  let at = start;
-  for (let depth = 0; depth < 8; depth++) {
-    const parent = parentOf(id);
-    if (parent !== undefined) {
-      at += Number(read(join(sysfs(id), 'start')) ?? 0) * 512;
-      id = parent;
-      continue;
-    }
-    const backing = read(join(sysfs(id), 'loop', 'backing_file'));
-    const key = backing === undefined ? undefined : fileKey(backing);
-    if (key !== undefined) {
-      at += Number(read(join(sysfs(id), 'loop', 'offset')) ?? 0);
-      return { key, start: at, end: at + length };
-    }
-    break;
-  }
-  return { key: `block:${id}`, start: at, end: at + length };
+  if (probe.kind === 'file') return { key: `file:${probe.dev}:${probe.inode}`, start, end: start + length };
+  const { key, offset } = layersOf(majorMinor(probe.rdev));
+  return { key, start: offset + start, end: offset + start + length };
 }
 
-export const overlap = (a: Extent, b: Extent): boolean =>
-  a.key === b.key && a.start < b.end && b.start < a.end;
-
-function partitionsOf(id: string): string[] {
-  try {
-    return readdirSync(sysfs(id))
-      .map((name) =>
-        read(join(sysfs(id), name, 'partition')) === undefined
-          ? undefined
-          : read(join(sysfs(id), name, 'dev')),
-      )
-      .filter((dev) => dev !== undefined);
-  } catch {
-    return [];
-  }
+interface Loop {
+  readonly id: string;
+  readonly name: string;
+  readonly backing: string;
+  /** Bytes. */
+  readonly size: number;
 }
 
-/** Loop devices over a file, `MAJOR:MINOR` and name. */
-function loopsOver(key: string): readonly { readonly id: string; readonly name: string }[] {
-  try {
-    return readdirSync('/sys/block')
-      .filter((name) => name.startsWith('loop'))
-      .flatMap((name) => {
-        const backing = read(join('/sys/block', name, 'loop', 'backing_file'));
-        const id = read(join('/sys/block', name, 'dev'));
-        return backing !== undefined && id !== undefined && fileKey(backing) === key ? [{ id, name }] : [];
-      });
-  } catch {
-    return [];
-  }
-}
-
-function mountOf(id: string): string | undefined {
-  for (const line of (read('/proc/self/mountinfo') ?? '').split('\n')) {
-    const fields = line.split(' ');
-    if (fields[2] === id)
-      return fields[4]?.replace(/\\([0-7]{3})/g, (_, octal: string) =>
-        String.fromCharCode(Number.parseInt(octal, 8)),
-      );
-  }
-  return undefined;
-}
-
-function swapOn(id: string): boolean {
-  return (read('/proc/swaps') ?? '')
-    .split('\n')
-    .slice(1)
-    .some((line) => {
-      const path = line.split(/\s+/)[0];
-      if (path === undefined || path === '') return false;
-      try {
-        const stat = statSync(path, { bigint: true });
-        return stat.isBlockDevice() && majorMinor(String(stat.rdev)) === id;
-      } catch {
-        return false;
-      }
+function loops(): readonly Loop[] {
+  return list('/sys/block')
+    .filter((name) => name.startsWith('loop'))
+    .flatMap((name) => {
+      const folder = join('/sys/block', name);
+      const backing = read(join(folder, 'loop', 'backing_file'));
+      const id = read(join(folder, 'dev'));
+      if (backing === undefined || id === undefined) return [];
+      return [{ id, name, backing, size: sectorsAt(join(folder, 'size')) }];
     });
 }
 
-function holderOf(id: string): string | undefined {
-  try {
-    return readdirSync(join(sysfs(id), 'holders'))[0];
-  } catch {
+/** By `MAJOR:MINOR` or `file:DEV:INODE`: how it is used. */
+function mountsAndSwaps(table: readonly MountEntry[]): ReadonlyMap<string, string> {
+  const uses = new Map<string, string>();
+  const keyOf = (path: string): string | undefined => {
+    const found = identify(path);
+    return found?.kind === 'block' ? found.id : found?.key;
+  };
+  for (const { device, mountpoint, source } of table) {
+    const use = `is mounted on ${mountpoint}: unmount it first`;
+    if (!uses.has(device)) uses.set(device, use);
+    // btrfs and others have a device number of their own; the source tells the disk.
+    const key = source.startsWith('/dev/') ? keyOf(source) : undefined;
+    if (key !== undefined && !uses.has(key)) uses.set(key, use);
+  }
+  for (const line of (read('/proc/swaps') ?? '').split('\n').slice(1)) {
+    const path = line.split(/\s+/)[0]?.replaceAll('\\040', ' ');
+    const key = path === undefined || path === '' ? undefined : keyOf(path);
+    if (key !== undefined) uses.set(key, 'is used as swap: swapoff it first');
+  }
+  return uses;
+}
+
+/** One look at what is mounted, swapped to and looped on this machine. */
+export class SystemDevices {
+  readonly #mounts = mounts();
+  readonly #loops = loops();
+  readonly #uses = mountsAndSwaps(this.#mounts);
+
+  /** Why a device may not be used, as far as the system tells without opening it; undefined: nothing is known against it. */
+  useOf(probe: DeviceProbe): string | undefined {
+    const all = extentOf(probe, 0, probe.sizeBytes);
+    if (probe.kind === 'file') {
+      const use = this.#uses.get(all.key);
+      return use === undefined ? this.#useByLoops(all, []) : `it ${use}`;
+    }
+    const id = majorMinor(probe.rdev);
+    const disk = diskOf(id);
+    for (const related of [id, ...partitionsOf(id), ...(disk === undefined ? [] : [disk])]) {
+      const use = this.#useOfBlock(related);
+      if (use !== undefined) return use;
+    }
+    return this.#useByLoops(all, layersOf(id).ids);
+  }
+
+  #useOfBlock(id: string): string | undefined {
+    const use = this.#uses.get(id);
+    if (use !== undefined) return `${nameOf(id)} ${use}`;
+    const holder = list(join(sysfs(id), 'holders'))[0];
+    return holder === undefined ? undefined : `${nameOf(id)} is part of ${holder}: take it out of that first`;
+  }
+
+  /** Loop devices over the same bytes: set up on the device itself, or in use by another way to them. */
+  #useByLoops(all: Extent, ids: readonly string[]): string | undefined {
+    for (const loop of this.#loops) {
+      if (ids.includes(loop.id) || !this.#mayShare(loop.backing, all.key)) continue;
+      const { ids: under, key, offset } = layersOf(loop.id);
+      if (!overlap(all, { key, start: offset, end: offset + loop.size })) continue;
+      const [own] = ids;
+      if (own === undefined || under.includes(own))
+        return `the loop device ${loop.name} is set up on it: losetup -d /dev/${loop.name} first`;
+      for (const related of [loop.id, ...partitionsOf(loop.id)]) {
+        const use = this.#useOfBlock(related);
+        if (use !== undefined) return `its data is that of ${loop.name}, and ${use}`;
+      }
+    }
     return undefined;
   }
-}
 
-function useOfBlock(id: string): string | undefined {
-  const name = (): string => basename(realpathSync(sysfs(id)));
-  const mounted = mountOf(id);
-  if (mounted !== undefined) return `${name()} is mounted on ${mounted}: unmount it first`;
-  if (swapOn(id)) return `${name()} is used as swap: swapoff it first`;
-  const holder = holderOf(id);
-  return holder === undefined ? undefined : `${name()} is part of ${holder}: take it out of that first`;
-}
-
-/** Why a device may not be used, as far as the system tells without opening it; undefined: nothing is known against it. */
-export function useOf(probe: DeviceProbe): string | undefined {
-  if (probe.kind === 'file') {
-    const [loop] = loopsOver(`file:${probe.dev}:${probe.inode}`);
-    return loop === undefined
-      ? undefined
-      : `the loop device ${loop.name} is set up on it: losetup -d /dev/${loop.name} first`;
+  /** False: a look at the backing file is not needed, and not made: it lies in a FUSE mount that holds none of our files. */
+  #mayShare(backing: string, key: string): boolean {
+    const mount = this.#mounts
+      .filter(({ mountpoint }) => mountpoint === '/' || `${backing}/`.startsWith(`${mountpoint}/`))
+      .sort((a, b) => a.mountpoint.length - b.mountpoint.length)
+      .at(-1);
+    if (mount?.type.startsWith('fuse') !== true) return true;
+    const [kind, dev] = key.split(':');
+    return kind === 'file' && dev !== undefined && majorMinor(dev) === mount.device;
   }
-  const id = majorMinor(probe.rdev);
-  const parent = parentOf(id);
-  for (const related of [id, ...partitionsOf(id), ...(parent === undefined ? [] : [parent])]) {
-    const use = useOfBlock(related);
-    if (use !== undefined) return use;
-  }
-  return undefined;
 }

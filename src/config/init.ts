@@ -2,10 +2,20 @@
  * init: creates missing image files and the logs of new sets. Never overwrites an image or a log; what a run made is taken back when
  * it fails half way.
  */
-import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
 import type { CreateLogOptions, LogCreation } from '../native/binding.js';
+import { realPath } from './places.js';
 import type { ResolvedConfig, ResolvedSet } from './resolve.js';
 
 export interface InitOptions {
@@ -30,9 +40,50 @@ function fsyncFolder(path: string): void {
   }
 }
 
+/** What this run made, newest last, to be taken back when it fails half way. */
+class Made {
+  readonly #undo: (() => void)[] = [];
+
+  file(path: string): void {
+    this.#undo.push(() => {
+      unlinkSync(path);
+    });
+  }
+
+  /** Makes a folder and those above it that are missing, for its owner only. */
+  folder(path: string): void {
+    const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    fsyncFolder(first);
+    for (const made of foldersBetween(first, path)) {
+      this.#undo.push(() => {
+        rmdirSync(made);
+      });
+    }
+  }
+
+  takeBack(): void {
+    for (const undo of this.#undo.reverse()) {
+      try {
+        undo();
+      } catch {
+        // Gone already, or, for a folder, in use by others by now.
+      }
+    }
+  }
+}
+
+/** From the outermost. */
+function foldersBetween(first: string, last: string): readonly string[] {
+  const found = [last];
+  for (let at = last; at !== first && at !== dirname(at); at = dirname(at)) found.unshift(dirname(at));
+  return found;
+}
+
 /** Sparse, of `bytes`; EEXIST when there is something. */
-function createImage(path: string, bytes: number): void {
+function createImage(path: string, bytes: number, made: Made): void {
   const fd = openSync(path, 'wx', 0o600);
+  made.file(path);
   try {
     ftruncateSync(fd, bytes);
     fsyncSync(fd);
@@ -42,19 +93,40 @@ function createImage(path: string, bytes: number): void {
   fsyncFolder(path);
 }
 
-async function initSet(set: ResolvedSet, options: InitOptions, undo: string[]): Promise<InitReport> {
-  const created: string[] = [];
-  for (const leg of set.legs) {
-    if (leg.probe !== undefined) continue;
-    createImage(leg.device, (leg.sector + set.count) * 512);
-    undo.push(leg.device);
-    created.push(leg.device);
+interface NewImage {
+  readonly path: string;
+  readonly set: string;
+  /** Bytes, to the end of the last I/O region in it. */
+  bytes: number;
+}
+
+/** The image files to be made: one may hold I/O regions of several sets. */
+function newImages(sets: readonly ResolvedSet[]): readonly NewImage[] {
+  const images = new Map<string, NewImage>();
+  for (const set of sets) {
+    for (const leg of set.legs) {
+      if (leg.probe !== undefined) continue;
+      const end = (leg.sector + set.count) * 512;
+      const path = realPath(leg.device);
+      const image = images.get(path);
+      if (image === undefined) images.set(path, { path: leg.device, set: set.name, bytes: end });
+      else image.bytes = Math.max(image.bytes, end);
+    }
   }
-  const inSync = options.assumeClean || created.length === set.legs.length || set.legs.length === 1;
+  return [...images.values()];
+}
+
+async function initLog(
+  set: ResolvedSet,
+  options: InitOptions,
+  made: Made,
+): Promise<Omit<InitReport, 'createdImages'>> {
+  const missing = set.legs.filter(({ probe }) => probe === undefined).length;
+  const inSync = options.assumeClean || missing === set.legs.length || set.legs.length === 1;
+  made.folder(dirname(set.logPath));
+  // What was there before, a block device or a blank file, is not ours to remove.
+  const isNew = !existsSync(set.logPath);
   try {
-    mkdirSync(dirname(set.logPath), { recursive: true, mode: 0o700 });
-    // What was there before, a block device or a blank file, is not ours to remove.
-    const isNew = !existsSync(set.logPath);
     const log = await options.createLog({
       path: set.logPath,
       count: set.count,
@@ -62,26 +134,41 @@ async function initSet(set: ResolvedSet, options: InitOptions, undo: string[]): 
       legs: set.legs.map(({ device, sector }) => ({ device, sector })),
       inSync,
     });
-    if (log === 'created' && isNew) undo.push(set.logPath);
-    return { set: set.name, createdImages: created, log, inSync };
+    if (log === 'created' && isNew) made.file(set.logPath);
+    return { set: set.name, log, inSync };
   } catch (error) {
     const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
     // A set that is there already is left as it is; a log without its images is not a new set.
-    if (exists && created.length === 0)
-      return { set: set.name, createdImages: created, log: 'kept', inSync: false };
+    if (exists && missing === 0) return { set: set.name, log: 'kept', inSync: false };
     throw error;
   }
 }
 
+/** A new image is empty: that it equals an existing leg cannot be assumed. */
+function checkAssumption({ name, legs }: ResolvedSet): void {
+  const created = legs.find(({ probe }) => probe === undefined);
+  if (created === undefined || legs.every(({ probe }) => probe === undefined)) return;
+  throw new DmiofsError(
+    'ERR_DMIOFS_INIT',
+    `${name}: --assume-clean says that all legs are equal, but ${created.device} does not exist and would be new and empty: leave --assume-clean out, so that it is copied`,
+  );
+}
+
 export async function initSets(config: ResolvedConfig, options: InitOptions): Promise<readonly InitReport[]> {
-  const undo: string[] = [];
+  if (options.assumeClean) config.sets.forEach(checkAssumption);
+  const made = new Made();
   const reports: InitReport[] = [];
   try {
-    mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
-    for (const set of config.sets) reports.push(await initSet(set, options, undo));
+    const images = newImages(config.sets);
+    for (const { path, bytes } of images) createImage(path, bytes, made);
+    made.folder(config.stateDir);
+    for (const set of config.sets) {
+      const createdImages = images.filter((image) => image.set === set.name).map(({ path }) => path);
+      reports.push({ ...(await initLog(set, options, made)), createdImages });
+    }
     return reports;
   } catch (error) {
-    for (const path of undo.reverse()) unlinkSync(path);
+    made.takeBack();
     throw new DmiofsError('ERR_DMIOFS_INIT', `nothing was created: ${messageOf(error)}`, { cause: error });
   }
 }

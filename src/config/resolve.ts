@@ -1,11 +1,10 @@
 /** The second stage of a config: what its devices make of it. Gives the sets as they would be, or every refusal at its place in the file. */
-import { realpathSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
 import { isNativeError, type DeviceProbe } from '../native/binding.js';
 import { formatSize } from '../util/size.js';
-import { type Extent, extentOf, overlap, useOf } from './block-devices.js';
+import { type Extent, extentOf, overlap, SystemDevices } from './block-devices.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
 import type { Config, SetConfig } from './load.js';
+import { isUnder, realPath, whyNoFile, whyNoFolder, whyNoImage } from './places.js';
 import { formatPath, type KeyPath } from './positions.js';
 
 export interface ResolvedLeg {
@@ -30,9 +29,9 @@ export interface ResolveOptions {
   /** Only these sets; all when undefined. */
   readonly only?: readonly string[] | undefined;
   readonly mountpoint?: string | undefined;
-  /** A missing image file is about to be made: it needs a size, and is no refusal. */
+  /** A missing image file is about to be made: it needs a size and a place, and must not become the source of a copy. */
   readonly creating?: boolean;
-  /** Looks whether devices are free; off for what only reads the config. */
+  /** Looks whether devices are free and logs can be written; off for what only reads the config. */
   readonly checkUse?: boolean;
 }
 
@@ -40,22 +39,11 @@ interface Use {
   readonly path: KeyPath;
   readonly what: string;
   readonly extent: Extent;
+  /** Of a set that `only` names: what overlaps it is told. */
+  readonly wanted: boolean;
 }
 
-/** The real path as far as it exists. */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const parent = dirname(path);
-    return parent === path ? path : join(realPath(parent), path.slice(parent.length).replace(/^\/+/, ''));
-  }
-}
-
-export function isUnder(path: string, folder: string): boolean {
-  const way = relative(realPath(folder), realPath(path));
-  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith('/'));
-}
+const READ_ONLY = 'cannot be written: it is read-only';
 
 const MISSING = new Set(['ENOENT', 'ENXIO', 'ENODEV', 'ENOTDIR', 'EIO', 'ENOMEDIUM']);
 
@@ -64,10 +52,14 @@ class Resolver {
   readonly #options: ResolveOptions;
   readonly #issues: ConfigIssue[] = [];
   readonly #uses: Use[] = [];
+  readonly #system: SystemDevices | undefined;
+  /** Whether the set at hand is one of `only`; of the others nothing but an overlap with these is told. */
+  #wanted = true;
 
   constructor(config: Config, options: ResolveOptions) {
     this.#config = config;
     this.#options = options;
+    this.#system = options.checkUse === false ? undefined : new SystemDevices();
   }
 
   run(): ResolvedConfig {
@@ -76,9 +68,13 @@ class Resolver {
       if (!this.#config.sets.some((set) => set.name === name))
         this.#refuse(['sets'], `there is no set ${JSON.stringify(name)} in this config`);
     }
-    const sets = this.#config.sets
-      .filter((set) => only === undefined || only.includes(set.name))
-      .map((set) => this.#resolveSet(set));
+    this.#checkStateDir();
+    const sets = this.#config.sets.flatMap((set) => {
+      this.#wanted = only === undefined || only.includes(set.name);
+      const resolved = this.#resolveSet(set);
+      return this.#wanted ? [resolved] : [];
+    });
+    this.#wanted = true;
     this.#checkOverlaps();
     if (this.#issues.length > 0) throw new ConfigError(this.#config.file, this.#issues);
     const { file, stateDir, engine, logLevel } = this.#config;
@@ -86,7 +82,7 @@ class Resolver {
   }
 
   #refuse(path: KeyPath, message: string): void {
-    this.#issues.push(this.#config.issue(path, message));
+    if (this.#wanted) this.#issues.push(this.#config.issue(path, message));
   }
 
   #probe(device: string, path: KeyPath): DeviceProbe | undefined {
@@ -94,21 +90,25 @@ class Resolver {
       return this.#options.probeDevice(device);
     } catch (error) {
       if (!isNativeError(error)) throw error;
-      if (!MISSING.has(error.code)) this.#refuse(path, error.message);
+      // What is there, but cannot be opened, is no image that init could make.
+      const missing = this.#options.creating === true ? error.code === 'ENOENT' : MISSING.has(error.code);
+      if (!missing) this.#refuse(path, error.message);
       return undefined;
     }
   }
 
   #resolveSet(set: SetConfig): ResolvedSet {
     const at = ['sets', set.name] as const;
+    const before = this.#issues.length;
     const legs = set.regions.map((region, index) => {
       const path = [...at, 'regions', index, 'device'];
       const probe = this.#probe(region.device, path);
       this.#checkDevice(region.device, probe, path);
-      if (probe?.readOnly === true && !set.readOnly) this.#refuse(path, 'cannot be written: it is read-only');
+      if (probe?.readOnly === true && !set.readOnly) this.#refuse(path, READ_ONLY);
       return { device: region.device, sector: region.sector, probe };
     });
-    const count = this.#count(set, legs);
+    if (this.#options.creating === true) this.#checkNew(set, legs);
+    const count = this.#count(set, legs, before);
     if (count !== undefined) {
       for (const [index, leg] of legs.entries()) this.#checkRegion(set, leg, index, count);
     }
@@ -117,16 +117,16 @@ class Resolver {
   }
 
   #checkDevice(device: string, probe: DeviceProbe | undefined, path: KeyPath): void {
-    const { mountpoint, checkUse } = this.#options;
+    const { mountpoint } = this.#options;
     if (mountpoint !== undefined && isUnder(device, mountpoint)) {
       this.#refuse(path, `lies under the mountpoint ${mountpoint} itself: the mount would wait for itself`);
     }
-    const use = probe === undefined || checkUse === false ? undefined : useOf(probe);
+    const use = probe === undefined || !this.#wanted ? undefined : this.#system?.useOf(probe);
     if (use !== undefined) this.#refuse(path, `is in use: ${use}`);
   }
 
   /** Sectors in the set; undefined: it was refused. */
-  #count(set: SetConfig, legs: readonly ResolvedLeg[]): number | undefined {
+  #count(set: SetConfig, legs: readonly ResolvedLeg[], issuesBefore: number): number | undefined {
     const at = ['sets', set.name] as const;
     const counts = set.regions.map((region, index) => {
       if (region.count !== undefined) return region.count;
@@ -144,14 +144,14 @@ class Resolver {
       count === undefined ? [] : [{ count, index }],
     );
     const [first] = explicit;
-    const other = explicit.find(({ count }) => count !== first?.count);
-    if (first !== undefined && other !== undefined) {
+    const others = explicit.filter(({ count }) => count !== first?.count);
+    for (const other of first === undefined ? [] : others) {
       this.#refuse(
         [...at, 'regions', other.index, 'count'],
-        `is ${String(other.count)} sectors, but regions[${String(first.index)}] has ${String(first.count)}: all I/O regions of a set have the same count`,
+        `is ${String(other.count)} sectors, but regions[${String(first?.index)}] has ${String(first?.count)}: all I/O regions of a set have the same count`,
       );
-      return undefined;
     }
+    if (others.length > 0) return undefined;
     const sized = set.size === undefined ? undefined : set.size / 512;
     if (sized !== undefined && first !== undefined && first.count !== sized) {
       this.#refuse(
@@ -163,6 +163,8 @@ class Resolver {
     const known = counts.filter((count) => count !== undefined);
     const count = sized ?? first?.count ?? (known.length > 0 ? Math.min(...known) : undefined);
     if (count === undefined) {
+      // Why no leg tells the count has been said.
+      if (this.#issues.length > issuesBefore) return undefined;
       if (this.#options.creating === true)
         this.#refuse(at, 'has no image file yet and no size: add the key "size", such as size: 1GiB');
       else
@@ -185,6 +187,17 @@ class Resolver {
   #checkRegion(set: SetConfig, leg: ResolvedLeg, index: number, count: number): void {
     const path = ['sets', set.name, 'regions', index];
     const { probe } = leg;
+    const start = leg.sector * 512;
+    const length = count * 512;
+    this.#uses.push({
+      path: [...path, 'device'],
+      what: `${leg.device} from sector ${String(leg.sector)}`,
+      extent:
+        probe === undefined
+          ? { key: `path:${realPath(leg.device)}`, start, end: start + length }
+          : extentOf(probe, start, length),
+      wanted: this.#wanted,
+    });
     if (probe === undefined) return;
     const sectors = Math.floor(probe.sizeBytes / 512);
     if (leg.sector + count > sectors) {
@@ -206,37 +219,70 @@ class Resolver {
         `has logical blocks of ${String(probe.logicalBlockSize)} bytes, and the set's ${String(count)} sectors are not a multiple of that: set "size"`,
       );
     }
-    this.#uses.push({
-      path: [...path, 'device'],
-      what: `${leg.device} from sector ${String(leg.sector)}`,
-      extent: extentOf(probe, leg.sector * 512, count * 512),
-    });
   }
 
   #checkLog(set: SetConfig): void {
     const path = ['sets', set.name, 'log', 'path'];
     const probe = this.#probe(set.logPath, path);
     this.#checkDevice(set.logPath, probe, path);
-    if (probe !== undefined) {
-      this.#uses.push({
-        path,
-        what: `the log ${set.logPath}`,
-        extent: extentOf(probe, 0, Math.max(probe.sizeBytes, 1)),
-      });
-    } else if (this.#config.sets.some((other) => other !== set && other.logPath === set.logPath)) {
-      this.#refuse(path, `is the log of another set too: ${set.logPath}`);
+    if (probe?.readOnly === true && !set.readOnly) this.#refuse(path, READ_ONLY);
+    const noFile =
+      this.#options.creating === true && probe === undefined ? whyNoFile(set.logPath) : undefined;
+    if (noFile !== undefined) this.#refuse(path, noFile);
+    // A file grows as it must: all of it is the log's.
+    const end = probe?.kind === 'block' ? probe.sizeBytes : Number.MAX_SAFE_INTEGER;
+    this.#uses.push({
+      path,
+      what: `the log ${set.logPath}`,
+      extent:
+        probe === undefined
+          ? { key: `path:${realPath(set.logPath)}`, start: 0, end }
+          : extentOf(probe, 0, end),
+      wanted: this.#wanted,
+    });
+  }
+
+  /** Where init is about to make an image file, and what the first start will then copy where. */
+  #checkNew(set: SetConfig, legs: readonly ResolvedLeg[]): void {
+    const at = ['sets', set.name, 'regions'] as const;
+    for (const [index, { device, probe }] of legs.entries()) {
+      const reason = probe === undefined ? whyNoImage(device) : undefined;
+      if (reason !== undefined) this.#refuse([...at, index, 'device'], reason);
     }
+    const existing = legs.findIndex(({ probe }) => probe !== undefined);
+    if (existing > 0 && legs[0]?.probe === undefined) {
+      this.#refuse(
+        [...at, 0, 'device'],
+        `does not exist: a new, empty image would be copied over regions[${String(existing)}]; put the I/O region that holds the data first`,
+      );
+    }
+  }
+
+  #checkStateDir(): void {
+    const { stateDir } = this.#config;
+    const { mountpoint } = this.#options;
+    if (mountpoint !== undefined && isUnder(stateDir, mountpoint))
+      this.#refuse(['state_dir'], `${stateDir} lies under the mountpoint ${mountpoint} itself`);
+    const reason = this.#system === undefined ? undefined : whyNoFolder(stateDir);
+    if (reason !== undefined)
+      this.#refuse(['state_dir'], `${reason}: give a folder that can be written as state_dir`);
   }
 
   #checkOverlaps(): void {
     for (const [index, use] of this.#uses.entries()) {
-      const other = this.#uses.slice(0, index).find((before) => overlap(before.extent, use.extent));
+      const other = this.#uses
+        .slice(0, index)
+        .find((before) => (before.wanted || use.wanted) && overlap(before.extent, use.extent));
       if (other === undefined) continue;
-      const bytes =
-        Math.min(use.extent.end, other.extent.end) - Math.max(use.extent.start, other.extent.start);
+      const end = Math.min(use.extent.end, other.extent.end);
+      // A log that is no device has no end.
+      const by =
+        end === Number.MAX_SAFE_INTEGER
+          ? ''
+          : ` by ${formatSize(end - Math.max(use.extent.start, other.extent.start))}`;
       this.#refuse(
         use.path,
-        `overlaps ${formatPath(other.path)} (${other.what}) by ${formatSize(bytes)}: each I/O region needs its own place`,
+        `overlaps ${formatPath(other.path)} (${other.what})${by}: each I/O region and each log needs its own place`,
       );
     }
   }

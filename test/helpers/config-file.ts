@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { ConfigError } from '../../src/config/config-error.js';
 
 export class ConfigFolder {
-  readonly directory = realpathSync(mkdtempSync(join(tmpdir(), 'dmiofs-config-')));
+  readonly directory = realpathSync(
+    mkdtempSync(join(process.env['DMIOFS_TEST_TMP'] ?? tmpdir(), 'dmiofs-config-')),
+  );
 
   path(name: string): string {
     return join(this.directory, name);

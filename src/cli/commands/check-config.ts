@@ -69,7 +69,6 @@ export const checkConfigCommand = defineCommand<{ config: string; json: boolean 
     const binding = native();
     const config = resolveConfig(loadConfig(file), {
       probeDevice: (path) => binding.probeDevice(path),
-      checkUse: false,
     });
     process.stdout.write(`${json ? JSON.stringify(toJson(config), null, 2) : toTable(config)}\n`);
   },
