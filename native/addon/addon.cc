@@ -9,6 +9,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   dmiofs::init_device(env, exports);
   dmiofs::init_system(env, exports);
   dmiofs::init_io(env, exports);
+  dmiofs::init_dmio(env, exports);
   dmiofs::init_log(env, exports);
   dmiofs::init_mirror(env, exports);
   dmiofs::init_fuse(env, exports);
