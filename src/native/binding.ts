@@ -300,6 +300,38 @@ export interface SessionInfo {
   readonly kernelMinor: number;
 }
 
+// ---- dm-io (native/addon/dmio_binding.cc); src/dmio/ is what programs use ----
+
+/** An open device of the dm-io API. */
+export interface NativeDevice {
+  readonly path: string;
+  readonly sectors: number;
+  /** Bytes. */
+  readonly logicalBlockSize: number;
+  readonly writable: boolean;
+  /** Closes it when the last request on it has ended. */
+  release(): void;
+}
+
+/** IoOp of native/engine/engine.h. */
+export type NativeOp = 0 | 1 | 2 | 3 | 4;
+/** 0 page list (offsets[0] is into the first page), 1 bvec, 2 vm buffer, 3 no memory. */
+export type NativeMemoryKind = 0 | 1 | 2 | 3;
+
+export type NativeRequest = readonly [
+  op: NativeOp,
+  devices: readonly NativeDevice[],
+  sectors: readonly number[],
+  counts: readonly number[],
+  kind: NativeMemoryKind,
+  pieces: readonly Uint8Array[],
+  offsets: readonly number[],
+  lengths: readonly number[],
+];
+
+/** 0 = no bit is on; positive errnos by I/O region. */
+export type NativeOutcome = readonly [errorBits: 0 | bigint, errnos: readonly number[] | null];
+
 export interface NativeBinding {
   readonly apiVersion: number;
 
@@ -329,6 +361,16 @@ export interface NativeBinding {
   createLog(options: CreateLogOptions): Promise<LogCreation>;
   /** What a log holds; writes and locks nothing. */
   inspectLog(path: string): Promise<LogInspection>;
+
+  openDevice(path: string, options: { readonly writable: boolean; readonly exclusive: boolean }): Promise<NativeDevice>;
+  /** Where completions go: id, errorBits, errnos, id ... of all that have ended. Once, before the first dmioStart. */
+  dmioListen(onComplete: (flat: readonly (number | bigint | readonly number[] | null)[]) => void): void;
+  /** 0, or a negative errno: then nothing was started. */
+  dmioStart(id: number, ...request: NativeRequest): number;
+  /** Blocks until all I/O has ended. A negative errno: nothing was done. */
+  dmioRun(...request: NativeRequest): number | NativeOutcome;
+  dmioGet(numPages: number): number;
+  dmioPut(numPages: number): number;
 
   openSet(options: SetOptions, onEvent: (event: SetEvent) => void): NativeSet;
 
