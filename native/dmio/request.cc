@@ -187,7 +187,7 @@ bool RequestDriver::issue(Request* request, size_t index) {
   };
   build(chunk, &work);
   work.issued += chunk->io.length;
-  work.done = work.issued >= bytes_of(work.where.count);
+  work.done = request->op == IoOp::kFlush || work.issued >= bytes_of(work.where.count);
   work.in_flight++;
   request->outstanding++;
   queue_.queue(&chunk->io);
