@@ -59,8 +59,8 @@ bool parse_piece(Napi::Value value, uint8_t** data, size_t* length) {
 // 2 vm buffer, 3 no memory.
 bool parse_request(const Napi::CallbackInfo& call, size_t first, DmioRequest* request) {
   const auto at = [&call, first](size_t index) { return call[first + index]; };
-  if (call.Length() < first + 8 || !at(0).IsNumber() || !at(1).IsArray() || !at(2).IsArray() || !at(3).IsArray() || !at(4).IsNumber() ||
-      !at(5).IsArray() || !at(6).IsArray() || !at(7).IsArray()) {
+  if (call.Length() < first + 8 || !at(0).IsNumber() || !at(1).IsArray() || !at(2).IsArray() ||
+      !at(3).IsArray() || !at(4).IsNumber() || !at(5).IsArray() || !at(6).IsArray() || !at(7).IsArray()) {
     type_error(call.Env(), "a dm-io request has other arguments");
     return false;
   }
@@ -152,8 +152,10 @@ Napi::Value dmio_start(const Napi::CallbackInfo& call) {
         environment->complete(DmioCompletion{ended->id, error, positive_errnos(result, ended->where.size())});
       },
       request.get());
-  if (err == 0) (void)request.release();
-  else state->environment->abandon();
+  if (err == 0)
+    (void)request.release();
+  else
+    state->environment->abandon();
   return Napi::Number::New(env, err);
 }
 
@@ -176,7 +178,8 @@ Napi::Value dmio_run(const Napi::CallbackInfo& call) {
 Napi::Value dmio_listen(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   DmioState* state = state_of(env);
-  if (state == nullptr || call.Length() < 1 || !call[0].IsFunction()) return type_error(env, "dmioListen takes a function");
+  if (state == nullptr || call.Length() < 1 || !call[0].IsFunction())
+    return type_error(env, "dmioListen takes a function");
   if (state->environment != nullptr) return type_error(env, "dmioListen was called before");
   state->environment = DmioEnvironment::make(env, call[0].As<Napi::Function>());
   return env.Undefined();
@@ -193,7 +196,8 @@ Napi::Value dmio_pages(const Napi::CallbackInfo& call, bool get) {
 
 Napi::Value open_device(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  if (call.Length() < 2 || !call[0].IsString() || !call[1].IsObject()) return type_error(env, "openDevice takes a path and options");
+  if (call.Length() < 2 || !call[0].IsString() || !call[1].IsObject())
+    return type_error(env, "openDevice takes a path and options");
   DeviceOpen how;
   if (!get_bool(call[1].As<Napi::Object>(), "writable", &how.writable) ||
       !get_bool(call[1].As<Napi::Object>(), "exclusive", &how.exclusive)) {
@@ -264,8 +268,12 @@ void init_dmio(Napi::Env env, Napi::Object exports) {
   exports.Set("dmioListen", Napi::Function::New(env, dmio_listen, "dmioListen"));
   exports.Set("dmioStart", Napi::Function::New(env, dmio_start, "dmioStart"));
   exports.Set("dmioRun", Napi::Function::New(env, dmio_run, "dmioRun"));
-  exports.Set("dmioGet", Napi::Function::New(env, [](const Napi::CallbackInfo& call) { return dmio_pages(call, true); }, "dmioGet"));
-  exports.Set("dmioPut", Napi::Function::New(env, [](const Napi::CallbackInfo& call) { return dmio_pages(call, false); }, "dmioPut"));
+  exports.Set("dmioGet",
+              Napi::Function::New(
+                  env, [](const Napi::CallbackInfo& call) { return dmio_pages(call, true); }, "dmioGet"));
+  exports.Set("dmioPut",
+              Napi::Function::New(
+                  env, [](const Napi::CallbackInfo& call) { return dmio_pages(call, false); }, "dmioPut"));
   exports.Set("openDevice", Napi::Function::New(env, open_device, "openDevice"));
 }
 

@@ -24,7 +24,8 @@ export class BlockDevice {
   #onIdle: (() => void) | undefined;
 
   private constructor(key: symbol, device: NativeDevice) {
-    if (key !== secret) throw new DmiofsError('ERR_DMIOFS_INVALID_ARG', 'BlockDevice.open makes a BlockDevice');
+    if (key !== secret)
+      throw new DmiofsError('ERR_DMIOFS_INVALID_ARG', 'BlockDevice.open makes a BlockDevice');
     this.path = device.path;
     this.sectors = device.sectors;
     this.logicalBlockSize = device.logicalBlockSize;
@@ -34,7 +35,8 @@ export class BlockDevice {
 
   /** Rejects with a NativeError: ENOENT, EACCES, EBUSY (in use), EROFS, ENOTBLK (neither block device nor file). */
   static async open(path: string, options: BlockDeviceOptions): Promise<BlockDevice> {
-    if (typeof path !== 'string' || path === '') throw new DmiofsError('ERR_DMIOFS_INVALID_ARG', 'path must be a path');
+    if (typeof path !== 'string' || path === '')
+      throw new DmiofsError('ERR_DMIOFS_INVALID_ARG', 'path must be a path');
     const { writable, exclusive = writable } = options;
     return new BlockDevice(secret, await native().openDevice(path, { writable, exclusive }));
   }

@@ -10,7 +10,12 @@ function checkFn(fn: unknown): void {
   if (typeof fn !== 'function') throw invalid('fn must be a function: (error, context) => void');
 }
 
-export function dmIoSync(regions: readonly IoRegion[], rw: Rw, pageList: PageList | null, offset: number): DmIoResult {
+export function dmIoSync(
+  regions: readonly IoRegion[],
+  rw: Rw,
+  pageList: PageList | null,
+  offset: number,
+): DmIoResult {
   return runRequest(checkRw(rw), regions, (needed) => pageListMemory(pageList, offset, needed));
 }
 
@@ -23,7 +28,8 @@ export function dmIoAsync<Context>(
   context: Context,
 ): void {
   checkFn(fn);
-  const memory = (needed: number): ReturnType<typeof pageListMemory> => pageListMemory(pageList, offset, needed);
+  const memory = (needed: number): ReturnType<typeof pageListMemory> =>
+    pageListMemory(pageList, offset, needed);
   startRequest(checkRw(rw), regions, memory, (error) => {
     fn(error, context);
   });
@@ -41,9 +47,14 @@ export function dmIoAsyncBvec<Context>(
   context: Context,
 ): void {
   checkFn(fn);
-  startRequest(checkRw(rw), regions, (needed) => bvecMemory(bvec, needed), (error) => {
-    fn(error, context);
-  });
+  startRequest(
+    checkRw(rw),
+    regions,
+    (needed) => bvecMemory(bvec, needed),
+    (error) => {
+      fn(error, context);
+    },
+  );
 }
 
 /** `data`: any typed array, of any size. It must not be changed, nor its buffer transferred, before the I/O has ended. */
@@ -59,14 +70,24 @@ export function dmIoAsyncVm<Context>(
   context: Context,
 ): void {
   checkFn(fn);
-  startRequest(checkRw(rw), regions, (needed) => vmMemory(data, needed), (error) => {
-    fn(error, context);
-  });
+  startRequest(
+    checkRw(rw),
+    regions,
+    (needed) => vmMemory(data, needed),
+    (error) => {
+      fn(error, context);
+    },
+  );
 }
 
 // ---- promise forms: they resolve with the result of the sync call, and reject for wrong arguments only ----
 
-export function dmIo(regions: readonly IoRegion[], rw: Rw, pageList: PageList | null, offset: number): Promise<DmIoResult> {
+export function dmIo(
+  regions: readonly IoRegion[],
+  rw: Rw,
+  pageList: PageList | null,
+  offset: number,
+): Promise<DmIoResult> {
   return promiseRequest(rw, regions, (needed) => {
     checkRw(rw);
     return pageListMemory(pageList, offset, needed);

@@ -15,7 +15,15 @@ export {
   dmIoVm,
   type IoNotifyFn,
 } from './calls.js';
-export { addFault, clearFaults, configureDmIo, removeFault, type EngineKind, type FaultRule, type IoInfo } from './configure.js';
+export {
+  addFault,
+  clearFaults,
+  configureDmIo,
+  removeFault,
+  type EngineKind,
+  type FaultRule,
+  type IoInfo,
+} from './configure.js';
 export { type IoRegion, MAX_IO_REGIONS, SECTOR_SIZE } from './io-region.js';
 export { type BioVec, PAGE_SIZE, type PageList } from './memory.js';
 export { dmIoGet, dmIoPut } from './pages.js';

@@ -26,7 +26,8 @@ function checkSectors(value: unknown, name: string): void {
 }
 
 function checkRegion(region: IoRegion, name: string, writes: boolean): void {
-  if (typeof region !== 'object' || (region as IoRegion | null) === null) throw invalid(`${name} must be an IoRegion`);
+  if (typeof region !== 'object' || (region as IoRegion | null) === null)
+    throw invalid(`${name} must be an IoRegion`);
   const { bdev, sector, count } = region;
   if (!(bdev instanceof BlockDevice)) throw invalid(`${name}.bdev must be a BlockDevice`);
   if (bdev.closed) throw new DmiofsError('ERR_DMIOFS_CLOSED', `${name}.bdev (${bdev.path}) was closed`);
@@ -35,18 +36,24 @@ function checkRegion(region: IoRegion, name: string, writes: boolean): void {
   if (writes && !bdev.writable) throw invalid(`${name}.bdev (${bdev.path}) was not opened writable`);
   if (count === 0) return;
   const block = bdev.logicalBlockSize / SECTOR_SIZE;
-  if (sector % block !== 0) throw invalid(`${name}.sector must be a multiple of ${String(block)}: the logical block of ${bdev.path}`);
-  if (count % block !== 0) throw invalid(`${name}.count must be a multiple of ${String(block)}: the logical block of ${bdev.path}`);
+  if (sector % block !== 0)
+    throw invalid(`${name}.sector must be a multiple of ${String(block)}: the logical block of ${bdev.path}`);
+  if (count % block !== 0)
+    throw invalid(`${name}.count must be a multiple of ${String(block)}: the logical block of ${bdev.path}`);
   if (sector + count > bdev.sectors) {
-    throw invalid(`${name} ends at sector ${String(sector + count)}, beyond the end of ${bdev.path} at ${String(bdev.sectors)}`);
+    throw invalid(
+      `${name} ends at sector ${String(sector + count)}, beyond the end of ${bdev.path} at ${String(bdev.sectors)}`,
+    );
   }
 }
 
 /** Throws what is wrong, naming the argument. Returns the longest region's bytes. */
 export function checkRegions(regions: readonly IoRegion[], writes: boolean): number {
   if (!Array.isArray(regions)) throw invalid('regions must be an array of IoRegion');
-  if (regions.length > MAX_IO_REGIONS) throw invalid(`regions has ${String(regions.length)} entries: ${String(MAX_IO_REGIONS)} at most`);
+  if (regions.length > MAX_IO_REGIONS)
+    throw invalid(`regions has ${String(regions.length)} entries: ${String(MAX_IO_REGIONS)} at most`);
   for (const [index, region] of regions.entries()) checkRegion(region, `regions[${String(index)}]`, writes);
-  if (!writes && regions.length > 1) throw invalid(`regions has ${String(regions.length)} entries: a read takes one`);
+  if (!writes && regions.length > 1)
+    throw invalid(`regions has ${String(regions.length)} entries: a read takes one`);
   return Math.max(0, ...regions.map(({ count }) => count * SECTOR_SIZE));
 }

@@ -39,21 +39,28 @@ function bytesOf(view: ArrayBufferView, name: string): Uint8Array {
 }
 
 function checkEnough(held: number, needed: number, name: string): void {
-  if (held < needed) throw invalid(`${name} holds ${String(held)} bytes, and the I/O regions need ${String(needed)} (was its buffer transferred?)`);
+  if (held < needed)
+    throw invalid(
+      `${name} holds ${String(held)} bytes, and the I/O regions need ${String(needed)} (was its buffer transferred?)`,
+    );
 }
 
 /** Walks no further than `needed` bytes: the list may be longer. */
 export function pageListMemory(list: PageList | null, offset: number, needed: number): Memory {
   if (!Number.isSafeInteger(offset) || offset < 0 || offset >= PAGE_SIZE || offset % SECTOR_SIZE !== 0) {
-    throw invalid(`offset must be a multiple of ${String(SECTOR_SIZE)} from 0 to ${String(PAGE_SIZE - SECTOR_SIZE)}, not ${String(offset)}`);
+    throw invalid(
+      `offset must be a multiple of ${String(SECTOR_SIZE)} from 0 to ${String(PAGE_SIZE - SECTOR_SIZE)}, not ${String(offset)}`,
+    );
   }
   const pieces: Uint8Array[] = [];
   let held = 0;
   for (let at = list; at !== null && held < needed; at = at.next) {
     const name = `pageList[${String(pieces.length)}]`;
-    if (typeof at !== 'object' || (at as PageList | undefined) === undefined) throw invalid(`${name} must be a PageList or null`);
+    if (typeof at !== 'object' || (at as PageList | undefined) === undefined)
+      throw invalid(`${name} must be a PageList or null`);
     const page = bytesOf(at.page, `${name}.page`);
-    if (page.byteLength !== PAGE_SIZE) throw invalid(`${name}.page has ${String(page.byteLength)} bytes: a page has ${String(PAGE_SIZE)}`);
+    if (page.byteLength !== PAGE_SIZE)
+      throw invalid(`${name}.page has ${String(page.byteLength)} bytes: a page has ${String(PAGE_SIZE)}`);
     held += PAGE_SIZE - (pieces.length === 0 ? offset : 0);
     pieces.push(page);
   }
@@ -71,12 +78,15 @@ export function bvecMemory(bvec: readonly BioVec[], needed: number): Memory {
     if (held >= needed) break;
     const name = `bvec[${String(index)}]`;
     const page = bytesOf(vec.page, `${name}.page`);
-    if (!Number.isSafeInteger(vec.offset) || vec.offset < 0) throw invalid(`${name}.offset must be a whole number of bytes, 0 or more`);
+    if (!Number.isSafeInteger(vec.offset) || vec.offset < 0)
+      throw invalid(`${name}.offset must be a whole number of bytes, 0 or more`);
     if (!Number.isSafeInteger(vec.len) || vec.len < 0 || vec.len % SECTOR_SIZE !== 0) {
       throw invalid(`${name}.len must be a multiple of ${String(SECTOR_SIZE)} bytes, not ${String(vec.len)}`);
     }
     if (vec.offset + vec.len > page.byteLength) {
-      throw invalid(`${name} ends at byte ${String(vec.offset + vec.len)} of a page of ${String(page.byteLength)} (was its buffer transferred?)`);
+      throw invalid(
+        `${name} ends at byte ${String(vec.offset + vec.len)} of a page of ${String(page.byteLength)} (was its buffer transferred?)`,
+      );
     }
     if (vec.len === 0) continue;
     held += vec.len;
@@ -92,5 +102,10 @@ export function vmMemory(data: ArrayBufferView, needed: number): Memory {
   const bytes = bytesOf(data, 'data');
   checkEnough(bytes.byteLength, needed, 'data');
   // What is beyond the regions is left out, so that its length may be anything.
-  return { kind: 2, pieces: [needed < bytes.byteLength ? bytes.subarray(0, needed) : bytes], offsets: [], lengths: [] };
+  return {
+    kind: 2,
+    pieces: [needed < bytes.byteLength ? bytes.subarray(0, needed) : bytes],
+    offsets: [],
+    lengths: [],
+  };
 }

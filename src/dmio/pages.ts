@@ -22,6 +22,9 @@ export function dmIoGet(numPages: number): void {
 export function dmIoPut(numPages: number): void {
   checkPages(numPages);
   if (native().dmioPut(numPages) !== 0) {
-    throw new DmiofsError('ERR_DMIOFS_UNBALANCED', `dmIoPut(${String(numPages)}): fewer pages than that were got`);
+    throw new DmiofsError(
+      'ERR_DMIOFS_UNBALANCED',
+      `dmIoPut(${String(numPages)}): fewer pages than that were got`,
+    );
   }
 }

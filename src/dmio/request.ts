@@ -87,7 +87,12 @@ function onComplete(flat: readonly (number | bigint | readonly number[] | null)[
 }
 
 /** Starts a request. Throws, and calls nothing, when an argument is wrong. */
-export function startRequest(op: NativeOp, regions: readonly IoRegion[], memory: (needed: number) => Memory, complete: Complete): void {
+export function startRequest(
+  op: NativeOp,
+  regions: readonly IoRegion[],
+  memory: (needed: number) => Memory,
+  complete: Complete,
+): void {
   const needed = checkRegions(regions, op !== READ);
   const held = memory(needed);
   const binding = native();
@@ -117,7 +122,11 @@ export function startRequest(op: NativeOp, regions: readonly IoRegion[], memory:
 }
 
 /** Runs a request to its end on this thread. */
-export function runRequest(op: NativeOp, regions: readonly IoRegion[], memory: (needed: number) => Memory): DmIoResult {
+export function runRequest(
+  op: NativeOp,
+  regions: readonly IoRegion[],
+  memory: (needed: number) => Memory,
+): DmIoResult {
   const needed = checkRegions(regions, op !== READ);
   const held = memory(needed);
   const request = toRequest(op, regions, held);
@@ -125,14 +134,22 @@ export function runRequest(op: NativeOp, regions: readonly IoRegion[], memory: (
     const outcome = native().dmioRun(...request);
     if (typeof outcome === 'number') throw refused(outcome);
     const [bits, errnos] = outcome;
-    return { error: bits === 0 ? 0 : EIO, errorBits: bits === 0 ? NO_ERROR : bits, errnos: errnos ?? regions.map(() => 0) };
+    return {
+      error: bits === 0 ? 0 : EIO,
+      errorBits: bits === 0 ? NO_ERROR : bits,
+      errnos: errnos ?? regions.map(() => 0),
+    };
   } finally {
     endRequests(regions);
   }
 }
 
 /** The promise form: rejects for wrong arguments only; a failed I/O is in the result. */
-export function promiseRequest(op: NativeOp, regions: readonly IoRegion[], memory: (needed: number) => Memory): Promise<DmIoResult> {
+export function promiseRequest(
+  op: NativeOp,
+  regions: readonly IoRegion[],
+  memory: (needed: number) => Memory,
+): Promise<DmIoResult> {
   return new Promise((resolve, reject) => {
     try {
       startRequest(op, regions, memory, (errorBits, errnos) => {

@@ -362,7 +362,10 @@ export interface NativeBinding {
   /** What a log holds; writes and locks nothing. */
   inspectLog(path: string): Promise<LogInspection>;
 
-  openDevice(path: string, options: { readonly writable: boolean; readonly exclusive: boolean }): Promise<NativeDevice>;
+  openDevice(
+    path: string,
+    options: { readonly writable: boolean; readonly exclusive: boolean },
+  ): Promise<NativeDevice>;
   /** Where completions go: id, errorBits, errnos, id ... of all that have ended. Once, before the first dmioStart. */
   dmioListen(onComplete: (flat: readonly (number | bigint | readonly number[] | null)[]) => void): void;
   /** 0, or a negative errno: then nothing was started. */

@@ -36,13 +36,15 @@ export function pageList(bytes: Uint8Array, offset = 0): { list: PageList; read:
   const memory = Buffer.alloc(pages * 4096);
   memory.set(bytes, offset);
   let list: PageList | null = null;
-  for (let page = pages - 1; page >= 0; page--) list = { page: memory.subarray(page * 4096, (page + 1) * 4096), next: list };
+  for (let page = pages - 1; page >= 0; page--)
+    list = { page: memory.subarray(page * 4096, (page + 1) * 4096), next: list };
   if (list === null) throw new Error('no pages');
   return { list, read: () => memory.subarray(offset, offset + bytes.byteLength) };
 }
 
 export function pattern(bytes: number, seed: number): Buffer {
   const data = Buffer.alloc(bytes);
-  for (let at = 0; at < bytes; at += 4) data.writeUInt32LE((Math.imul(seed + 1, 2654435761) ^ Math.imul(at + 7, 40503)) >>> 0, at);
+  for (let at = 0; at < bytes; at += 4)
+    data.writeUInt32LE((Math.imul(seed + 1, 2654435761) ^ Math.imul(at + 7, 40503)) >>> 0, at);
   return data;
 }

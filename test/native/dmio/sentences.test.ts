@@ -69,7 +69,9 @@ describe('the kernel text', () => {
     const back = Buffer.alloc(1024);
     expect(dmIoSyncVm([region(0, 10, 2)], READ, back)).toEqual({ error: 0, errorBits: 0n, errnos: [0] });
     same(back, pattern(1024, 1));
-    expect(code(() => dmIoSyncVm([region(0, 0, 1), region(1, 0, 1)], READ, back))).toContain('a read takes one');
+    expect(code(() => dmIoSyncVm([region(0, 0, 1), region(1, 0, 1)], READ, back))).toContain(
+      'a read takes one',
+    );
   });
 
   it('or write to one or more io_regions, given by an array', () => {
@@ -100,7 +102,10 @@ describe('the kernel text', () => {
       { page, offset: 7, len: 1536 },
     ];
     expect(dmIoSyncBvec([region(2, 8, 8)], WRITE, vecs).error).toBe(0);
-    same(disks.bytes('d2', 8, 8), Buffer.concat([page.subarray(100, 612), page.subarray(4096, 6144), page.subarray(7, 1543)]));
+    same(
+      disks.bytes('d2', 8, 8),
+      Buffer.concat([page.subarray(100, 612), page.subarray(4096, 6144), page.subarray(7, 1543)]),
+    );
   });
 
   it('the third takes a buffer, of any typed array and any length', () => {
@@ -116,9 +121,16 @@ describe('the kernel text', () => {
     const { list } = pageList(pattern(4096, 5));
     let returned = false;
     const got = await new Promise<unknown[]>((resolve) => {
-      dmIoAsync([region(0, 0, 8)], WRITE, list, 0, (error, given) => {
-        resolve([error, given, returned]);
-      }, context);
+      dmIoAsync(
+        [region(0, 0, 8)],
+        WRITE,
+        list,
+        0,
+        (error, given) => {
+          resolve([error, given, returned]);
+        },
+        context,
+      );
       returned = true;
     });
     expect(got).toEqual([0n, context, true]);
@@ -147,7 +159,11 @@ describe('the kernel text', () => {
     expect(() => {
       dmIoPut(16);
     }).not.toThrow();
-    expect(code(() => { dmIoPut(1); })).toContain('ERR_DMIOFS_UNBALANCED');
+    expect(
+      code(() => {
+        dmIoPut(1);
+      }),
+    ).toContain('ERR_DMIOFS_UNBALANCED');
   });
 });
 
@@ -173,19 +189,52 @@ describe('what docs/dm-io.md adds', () => {
     ['regions[0].sector', () => dmIoSyncVm([region(0, -1, 1)], WRITE, Buffer.alloc(512))],
     ['regions[0].sector', () => dmIoSyncVm([region(0, 0.5, 1)], WRITE, Buffer.alloc(512))],
     ['regions[0].count', () => dmIoSyncVm([region(0, 0, 2 ** 53)], WRITE, Buffer.alloc(512))],
-    ['regions[1] ends at sector', () => dmIoSyncVm([region(0, 0, 1), region(1, 4096, 1)], WRITE, Buffer.alloc(512))],
-    ['regions has 65', () => dmIoSyncVm(Array.from({ length: 65 }, () => region(0, 0, 1)), WRITE, Buffer.alloc(512))],
-    ['regions[0].bdev', () => dmIoSyncVm([{ bdev: {} as BlockDevice, sector: 0, count: 1 }], WRITE, Buffer.alloc(512))],
+    [
+      'regions[1] ends at sector',
+      () => dmIoSyncVm([region(0, 0, 1), region(1, 4096, 1)], WRITE, Buffer.alloc(512)),
+    ],
+    [
+      'regions has 65',
+      () =>
+        dmIoSyncVm(
+          Array.from({ length: 65 }, () => region(0, 0, 1)),
+          WRITE,
+          Buffer.alloc(512),
+        ),
+    ],
+    [
+      'regions[0].bdev',
+      () => dmIoSyncVm([{ bdev: {} as BlockDevice, sector: 0, count: 1 }], WRITE, Buffer.alloc(512)),
+    ],
     ['data holds 512', () => dmIoSyncVm([region(0, 0, 2)], WRITE, Buffer.alloc(512))],
     ['data must be', () => dmIoSyncVm([region(0, 0, 1)], WRITE, 'text' as unknown as Uint8Array)],
     ['offset must be', () => dmIoSync([region(0, 0, 1)], WRITE, pageList(Buffer.alloc(512)).list, 100)],
-    ['pageList[0].page', () => dmIoSync([region(0, 0, 1)], WRITE, { page: Buffer.alloc(512), next: null }, 0)],
+    [
+      'pageList[0].page',
+      () => dmIoSync([region(0, 0, 1)], WRITE, { page: Buffer.alloc(512), next: null }, 0),
+    ],
     ['pageList holds', () => dmIoSync([region(0, 0, 16)], WRITE, pageList(Buffer.alloc(4096)).list, 0)],
-    ['bvec[0].len', () => dmIoSyncBvec([region(0, 0, 1)], WRITE, [{ page: Buffer.alloc(512), offset: 0, len: 100 }])],
-    ['bvec[0] ends', () => dmIoSyncBvec([region(0, 0, 1)], WRITE, [{ page: Buffer.alloc(512), offset: 1, len: 512 }])],
+    [
+      'bvec[0].len',
+      () => dmIoSyncBvec([region(0, 0, 1)], WRITE, [{ page: Buffer.alloc(512), offset: 0, len: 100 }]),
+    ],
+    [
+      'bvec[0] ends',
+      () => dmIoSyncBvec([region(0, 0, 1)], WRITE, [{ page: Buffer.alloc(512), offset: 1, len: 512 }]),
+    ],
     ['rw must be', () => dmIoSyncVm([region(0, 0, 1)], 2 as 0, Buffer.alloc(512))],
-    ['fn must be', () => { dmIoAsyncVm([region(0, 0, 1)], WRITE, Buffer.alloc(512), undefined as never, null); }],
-    ['numPages', () => { dmIoGet(-1); }],
+    [
+      'fn must be',
+      () => {
+        dmIoAsyncVm([region(0, 0, 1)], WRITE, Buffer.alloc(512), undefined as never, null);
+      },
+    ],
+    [
+      'numPages',
+      () => {
+        dmIoGet(-1);
+      },
+    ],
   ])('a wrong argument is named before any I/O: %s', (name, run) => {
     const before = disks.bytes('d0');
     expect(code(run)).toContain('ERR_DMIOFS_INVALID_ARG');
@@ -201,7 +250,11 @@ describe('what docs/dm-io.md adds', () => {
 
   it('flush, discard and write-zeroes have the same results', async () => {
     dmIoSyncVm([region(0, 0, 64), region(1, 0, 64)], WRITE, Buffer.alloc(32768, 0x55));
-    expect(flushSync([region(0, 0, 0), region(1, 0, 64)])).toEqual({ error: 0, errorBits: 0n, errnos: [0, 0] });
+    expect(flushSync([region(0, 0, 0), region(1, 0, 64)])).toEqual({
+      error: 0,
+      errorBits: 0n,
+      errnos: [0, 0],
+    });
     expect((await discard([region(0, 8, 8), region(1, 8, 8)])).errorBits).toBe(0n);
     expect((await writeZeroes([region(0, 32, 16)])).errorBits).toBe(0n);
     same(disks.bytes('d0', 8, 8), Buffer.alloc(4096));
@@ -209,15 +262,18 @@ describe('what docs/dm-io.md adds', () => {
     same(disks.bytes('d0', 16, 16), Buffer.alloc(8192, 0x55));
   });
 
-  it.each(['discard', 'write-zeroes'] as const)('what a device cannot do is made of writes: %s', async (op) => {
-    dmIoSyncVm([region(0, 0, 64), region(1, 0, 64)], WRITE, Buffer.alloc(32768, 0x66));
-    const rule = addFault({ action: 'error', device: disks.path('d1'), ops: [op], error: 95 });
-    const run = op === 'discard' ? discard : writeZeroes;
-    expect((await run([region(0, 0, 64), region(1, 0, 64)])).errorBits).toBe(0n);
-    removeFault(rule);
-    same(disks.bytes('d0', 0, 64), disks.bytes('d1', 0, 64));
-    same(disks.bytes('d1', 0, 64), Buffer.alloc(32768));
-  });
+  it.each(['discard', 'write-zeroes'] as const)(
+    'what a device cannot do is made of writes: %s',
+    async (op) => {
+      dmIoSyncVm([region(0, 0, 64), region(1, 0, 64)], WRITE, Buffer.alloc(32768, 0x66));
+      const rule = addFault({ action: 'error', device: disks.path('d1'), ops: [op], error: 95 });
+      const run = op === 'discard' ? discard : writeZeroes;
+      expect((await run([region(0, 0, 64), region(1, 0, 64)])).errorBits).toBe(0n);
+      removeFault(rule);
+      same(disks.bytes('d0', 0, 64), disks.bytes('d1', 0, 64));
+      same(disks.bytes('d1', 0, 64), Buffer.alloc(32768));
+    },
+  );
 
   it('I/O beyond the reserve waits, in order, and is never refused', async () => {
     const order: number[] = [];
@@ -233,7 +289,9 @@ describe('what docs/dm-io.md adds', () => {
 
   it('resizing the reserve under load is safe', async () => {
     const data = pattern(4096, 8);
-    const work = Array.from({ length: 400 }, (_, index) => dmIoVm([region(0, (index % 400) * 8, 8), region(1, (index % 400) * 8, 8)], WRITE, data));
+    const work = Array.from({ length: 400 }, (_, index) =>
+      dmIoVm([region(0, (index % 400) * 8, 8), region(1, (index % 400) * 8, 8)], WRITE, data),
+    );
     for (let turn = 0; turn < 50; turn++) {
       dmIoGet(64);
       if (turn % 2 === 1) dmIoPut(64);
@@ -252,10 +310,16 @@ describe('what docs/dm-io.md adds', () => {
       [0, 1, 2, 3].map(
         (index) =>
           new Promise<number>((resolve) => {
-            dmIoAsyncVm([region(0, index, 1)], WRITE, Buffer.alloc(512), () => {
-              resolve(index);
-              if (index === 1) throw new Error('mine');
-            }, null);
+            dmIoAsyncVm(
+              [region(0, index, 1)],
+              WRITE,
+              Buffer.alloc(512),
+              () => {
+                resolve(index);
+                if (index === 1) throw new Error('mine');
+              },
+              null,
+            );
           }),
       ),
     );
@@ -274,7 +338,9 @@ describe('what docs/dm-io.md adds', () => {
       ended = true;
     });
     const closed = bdev.close();
-    expect(code(() => dmIoSyncVm([{ bdev, sector: 0, count: 1 }], WRITE, Buffer.alloc(512)))).toContain('ERR_DMIOFS_CLOSED');
+    expect(code(() => dmIoSyncVm([{ bdev, sector: 0, count: 1 }], WRITE, Buffer.alloc(512)))).toContain(
+      'ERR_DMIOFS_CLOSED',
+    );
     await closed;
     await write;
     expect(ended).toBe(true);
@@ -302,9 +368,15 @@ describe('what docs/dm-io.md adds', () => {
   });
 
   it('a device in use is refused, as is what is neither device nor file', async () => {
-    await expect(BlockDevice.open(disks.path('d0'), { writable: true })).rejects.toMatchObject({ code: 'EBUSY' });
-    await expect(BlockDevice.open('/dev/null', { writable: false })).rejects.toMatchObject({ code: 'ENOTBLK' });
-    await expect(BlockDevice.open(disks.path('none'), { writable: false })).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(BlockDevice.open(disks.path('d0'), { writable: true })).rejects.toMatchObject({
+      code: 'EBUSY',
+    });
+    await expect(BlockDevice.open('/dev/null', { writable: false })).rejects.toMatchObject({
+      code: 'ENOTBLK',
+    });
+    await expect(BlockDevice.open(disks.path('none'), { writable: false })).rejects.toMatchObject({
+      code: 'ENOENT',
+    });
   });
 
   it('a worker that is terminated in the middle of I/O leaves nothing behind', async () => {
