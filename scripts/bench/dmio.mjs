@@ -43,14 +43,20 @@ async function ours(bytes) {
     const next = () => {
       const sector = Math.floor(Math.random() * slots) * sectors;
       inFlight++;
-      dmIoAsyncVm(devices.map((bdev) => ({ bdev, sector, count: sectors })), WRITE, aligned, (error) => {
-        inFlight--;
-        if (error !== 0n) reject(new Error(`error bits ${error}`));
-        done++;
-        if (performance.now() - start >= seconds * 1000) stop = true;
-        if (!stop) next();
-        else if (inFlight === 0) resolve();
-      }, null);
+      dmIoAsyncVm(
+        devices.map((bdev) => ({ bdev, sector, count: sectors })),
+        WRITE,
+        aligned,
+        (error) => {
+          inFlight--;
+          if (error !== 0n) reject(new Error(`error bits ${error}`));
+          done++;
+          if (performance.now() - start >= seconds * 1000) stop = true;
+          if (!stop) next();
+          else if (inFlight === 0) resolve();
+        },
+        null,
+      );
     };
     for (let i = 0; i < DEPTH; i++) next();
   });
@@ -60,9 +66,20 @@ async function ours(bytes) {
 }
 
 function fio(bytes) {
-  const common = ['--rw=randwrite', `--bs=${bytes}`, '--ioengine=io_uring', `--iodepth=${DEPTH}`, '--direct=1', '--time_based', `--runtime=${seconds}`, `--size=${FILE_BYTES}`];
+  const common = [
+    '--rw=randwrite',
+    `--bs=${bytes}`,
+    '--ioengine=io_uring',
+    `--iodepth=${DEPTH}`,
+    '--direct=1',
+    '--time_based',
+    `--runtime=${seconds}`,
+    `--size=${FILE_BYTES}`,
+  ];
   const jobs = files.flatMap((path, index) => [`--name=f${index}`, `--filename=${path}`, ...common]);
-  const { jobs: results } = JSON.parse(execFileSync('fio', ['--output-format=json', ...jobs], { encoding: 'utf8' }));
+  const { jobs: results } = JSON.parse(
+    execFileSync('fio', ['--output-format=json', ...jobs], { encoding: 'utf8' }),
+  );
   return Math.min(...results.map((job) => job.write.iops));
 }
 
@@ -74,7 +91,11 @@ for (const bytes of [4096, 1024 * 1024]) {
     a.push(await ours(bytes));
     b.push(fio(bytes));
   }
-  const cell = { dmiofs: Math.round(median(a)), fio: Math.round(median(b)), ratio: Number(median(a.map((value, index) => value / b[index])).toFixed(2)) };
+  const cell = {
+    dmiofs: Math.round(median(a)),
+    fio: Math.round(median(b)),
+    ratio: Number(median(a.map((value, index) => value / b[index])).toFixed(2)),
+  };
   report.cells[bytes] = cell;
   console.log(`${bytes} bytes: dmiofs ${cell.dmiofs}/s, fio ${cell.fio}/s, ratio ${cell.ratio}`);
 }
