@@ -3,7 +3,6 @@
 export const ERROR_CODES = {
   ERR_DMIOFS_USAGE: 'a command was called with wrong arguments',
   ERR_DMIOFS_CONFIG: 'the config file has errors; each is listed with its line and column',
-  ERR_DMIOFS_DEVICE: 'a device or image file of a set cannot be used as the config says',
   ERR_DMIOFS_INIT: 'image files or logs could not be created',
   ERR_DMIOFS_MOUNT: 'a mount could not be made',
   ERR_DMIOFS_NOT_MOUNTED: 'nothing of dmiofs is mounted there',

@@ -5,7 +5,7 @@ import { deepFreeze } from '../util/deep-freeze.js';
 import { groupId, userId } from './accounts.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
 import { type KeyPath, positionOf } from './positions.js';
-import { type ConfigText, durationOf, modeOf, type SetText, sizeOf } from './schema.js';
+import { type ConfigText, durationOf, type SetText, sizeOf } from './schema.js';
 import { checkSchema } from './schema-issues.js';
 import { parseYaml, readText } from './yaml.js';
 
@@ -94,7 +94,7 @@ function buildConfig(file: string, text: ConfigText, issue: Config['issue']): Co
       syncRegionSectors: (sizeOf(set.log.region_size) ?? 0) / 512,
       ioTimeoutMs: durationOf(set.io_timeout) ?? 0,
       start: set.start,
-      mode: modeOf(set.mode) ?? 0o600,
+      mode: Number.parseInt(set.mode, 8),
       uid:
         set.owner === undefined
           ? (process.geteuid?.() ?? 0)

@@ -13,13 +13,20 @@ const SECTOR = 512;
 const MAX_SECTORS = 2 ** 43;
 const MAX_TIMEOUT_MS = 24 * 3_600_000;
 
-function checked(parse: (value: string | number) => unknown, what: string) {
-  return z.union([z.string(), z.number()], `must be ${what}`).check((context) => {
-    if (parse(context.value) === undefined) {
-      context.issues.push({ code: 'custom', input: context.value, message: `must be ${what}` });
-    }
-  });
+/** A text of this form, or a number; `pattern` is for the JSON Schema: what `parse` says counts. */
+function checked(parse: (value: string | number) => unknown, what: string, pattern: string) {
+  return z
+    .union([z.string(), z.number()], `must be ${what}`)
+    .check((context) => {
+      if (parse(context.value) === undefined) {
+        context.issues.push({ code: 'custom', input: context.value, message: `must be ${what}` });
+      }
+    })
+    .meta({ pattern, minimum: 0 });
 }
+
+const SIZE_PATTERN = '^\\s*[0-9]+(\\.[0-9]+)?\\s*([kKmMgGtTpP]([iI]?[bB])?|[bB])?\\s*$';
+const DURATION_PATTERN = '^\\s*[0-9]+(\\.[0-9]+)?\\s*(ms|s|m|h)?\\s*$';
 
 /** Bytes of a size value. */
 export const sizeOf = (value: string | number): number | undefined =>
@@ -33,12 +40,6 @@ export const sizeOf = (value: string | number): number | undefined =>
 export function durationOf(value: string | number): number | undefined {
   const milliseconds = parseDuration(String(value));
   return milliseconds === undefined || milliseconds > MAX_TIMEOUT_MS ? undefined : milliseconds;
-}
-
-/** Permission bits of a mode value. */
-export function modeOf(value: string | number): number | undefined {
-  const text = String(value);
-  return /^0?[0-7]{3}$/.test(text) && typeof value === 'string' ? Number.parseInt(text, 8) : undefined;
 }
 
 const regionSize = (value: string | number): number | undefined => {
@@ -60,6 +61,7 @@ const path = z
   .refine((value) => !/[\0\p{Surrogate}]/u.test(value), 'must be a path: no NUL, only whole characters');
 const SECTORS = `must be a whole number of sectors, 0 to ${String(MAX_SECTORS)}`;
 const sectors = z.int(SECTORS).min(0, SECTORS).max(MAX_SECTORS, SECTORS);
+const MODE = 'must be permission bits in quotes, such as "0600"';
 const ACCOUNT = 'must be a name or a number';
 const account = z.union([z.string().min(1, ACCOUNT), z.int().min(0, ACCOUNT).max(MAX_ID, ACCOUNT)], ACCOUNT);
 
@@ -74,7 +76,7 @@ export const regionSchema = z.strictObject({
 
 export const logSchema = z.strictObject({
   path: path.optional().describe('File or block device; default: <state_dir>/<set name>.log'),
-  region_size: checked(regionSize, 'a power of two of at least 4KiB, such as 512KiB')
+  region_size: checked(regionSize, 'a power of two of at least 4KiB, such as 512KiB', SIZE_PATTERN)
     .default('512KiB')
     .describe('Size of a sync region: a power of two sectors, at least 4KiB'),
 });
@@ -85,7 +87,7 @@ export const setSchema = z.strictObject({
     .min(1, 'must name at least one I/O region')
     .max(64, 'must name at most 64 I/O regions')
     .describe('The legs, in order: 1 to 64'),
-  size: checked(positiveSectors, 'a size that is a multiple of 512 bytes, such as 1GiB')
+  size: checked(positiveSectors, 'a size that is a multiple of 512 bytes, such as 1GiB', SIZE_PATTERN)
     .optional()
     .describe('Size of the set; default: the smallest I/O region. init creates missing image files with it'),
   read_policy: z
@@ -93,14 +95,20 @@ export const setSchema = z.strictObject({
     .default('primary')
     .describe('Which leg a read goes to'),
   log: logSchema.prefault({}).describe('The dirty region log'),
-  io_timeout: checked(durationOf, 'a duration such as 30s or 500ms, at most 24h; 0: no limit')
+  io_timeout: checked(
+    durationOf,
+    'a duration such as 30s or 500ms, at most 24h; 0: no limit',
+    DURATION_PATTERN,
+  )
     .default('30s')
     .describe('A leg that does not answer in this time is failed; 0: wait for ever'),
   start: z
     .enum(['any', 'majority', 'all'])
     .default('any')
     .describe('How many trusted in-sync legs are needed to start'),
-  mode: checked(modeOf, 'permission bits in quotes, such as "0600"')
+  mode: z
+    .string(MODE)
+    .regex(/^0?[0-7]{3}$/, MODE)
     .default('0600')
     .describe('Permission bits of the file'),
   owner: account.optional().describe('User that owns the file; default: who mounts'),
@@ -141,7 +149,11 @@ export const configSchema = z
       .default('info')
       .describe("How much the daemon's log says"),
     sets: z
-      .record(z.string(), setSchema, 'must be a map of sets by name')
+      .record(
+        z.string().meta({ minLength: 1, pattern: '^[^/]+$' }),
+        setSchema,
+        'must be a map of sets by name',
+      )
       .refine((sets) => Object.keys(sets).length > 0, 'must name at least one set')
       .describe('The mirror sets, by the name of their file'),
   })

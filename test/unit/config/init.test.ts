@@ -106,7 +106,7 @@ test('what is there stays as it is, also at a second run', async () => {
   writeFileSync(folder.path('a.img'), Buffer.alloc(MIB, 7));
   const reports = await new Init().run(sets);
   expect(reports).toEqual([{ set: 's', createdImages: [], log: 'kept', inSync: false }]);
-  expect(readFileSync(folder.path('a.img'))).toEqual(Buffer.alloc(MIB, 7));
+  expect(readFileSync(folder.path('a.img')).equals(Buffer.alloc(MIB, 7))).toBe(true);
   expect(readFileSync(folder.path('deep/state/s.log'), 'utf8')).toBe('log');
 });
 
@@ -121,7 +121,7 @@ test('what a run made is taken back when it fails half way, and nothing else', a
     message: 'nothing was created: no space left',
   });
   for (const name of ['b.img', 'c.img', 'deep']) expect(existsSync(folder.path(name))).toBe(false);
-  expect(readFileSync(folder.path('a.img'))).toEqual(Buffer.alloc(MIB));
+  expect(readFileSync(folder.path('a.img')).equals(Buffer.alloc(MIB))).toBe(true);
 });
 
 test('an image that cannot have its size is taken back too', async () => {

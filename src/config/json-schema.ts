@@ -1,0 +1,22 @@
+/** JSON Schemas, made of the schemas that the program itself checks with: scripts/generate writes them into config/. */
+import { z } from 'zod';
+import { mountStatusSchema } from '../mirror/status.js';
+import { configSchema } from './schema.js';
+
+function text(title: string, schema: object): string {
+  return `${JSON.stringify({ $comment: 'made by scripts/generate', title, ...schema }, null, 2)}\n`;
+}
+
+/** What config/ holds, by file name: of config files, for editors; of `status --json`, for those who read it. */
+export function jsonSchemas(): Readonly<Record<string, string>> {
+  return {
+    'dmiofs.schema.json': text(
+      'dmiofs config file',
+      z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' }),
+    ),
+    'status.schema.json': text(
+      'a mount in dmiofs status --json',
+      z.toJSONSchema(mountStatusSchema, { target: 'draft-7' }),
+    ),
+  };
+}
