@@ -34,7 +34,8 @@ export async function startDaemon(args: readonly string[]): Promise<number> {
       text += data.toString('utf8');
       if (text.includes('\n')) resolve();
     });
-    pipe?.on('close', resolve);
+    // 'close' comes after the pipe has ended and the exit code is known.
+    child.on('close', resolve);
   });
   child.unref();
   if (pipe !== null && pipe !== undefined && 'destroy' in pipe) pipe.destroy();

@@ -25,7 +25,8 @@ export function mountKey(mountpoint: string): string {
 function isDaemon(pid: number): boolean {
   if (!isRunning(pid)) return false;
   try {
-    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').includes('mount');
+    const args = readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').split('\0');
+    return args.includes('mount') && args.some((arg) => arg.includes('dmiofs') || arg.endsWith('/run.js'));
   } catch {
     return true;
   }

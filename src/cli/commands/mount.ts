@@ -38,10 +38,10 @@ function tellReady(fd: string, message: ReadyMessage): void {
 }
 
 async function serve(args: MountArgs): Promise<void> {
-  const { sets, ...options } = parseMountOptions(args.option ?? []);
-  const chosen = [...sets, ...(args.set ?? [])];
   let daemon: Daemon;
   try {
+    const { sets, ...options } = parseMountOptions(args.option ?? []);
+    const chosen = [...sets, ...(args.set ?? [])];
     daemon = await Daemon.start({
       ...options,
       config: args.config,
