@@ -1,4 +1,5 @@
 /** The second stage of a config: what its devices make of it. Gives the sets as they would be, or every refusal at its place in the file. */
+import { existsSync } from 'node:fs';
 import { isNativeError, type DeviceProbe } from '../native/binding.js';
 import { formatSize } from '../util/size.js';
 import { type Extent, extentOf, overlap, SystemDevices } from './block-devices.js';
@@ -245,12 +246,15 @@ class Resolver {
   /** Where init is about to make an image file, and what the first start will then copy where. */
   #checkNew(set: SetConfig, legs: readonly ResolvedLeg[]): void {
     const at = ['sets', set.name, 'regions'] as const;
-    for (const [index, { device, probe }] of legs.entries()) {
-      const reason = probe === undefined ? whyNoImage(device) : undefined;
+    // What is there, but could not be looked at, has been refused already.
+    const isNew = ({ device, probe }: ResolvedLeg): boolean => probe === undefined && !existsSync(device);
+    for (const [index, leg] of legs.entries()) {
+      const reason = isNew(leg) ? whyNoImage(leg.device) : undefined;
       if (reason !== undefined) this.#refuse([...at, index, 'device'], reason);
     }
     const existing = legs.findIndex(({ probe }) => probe !== undefined);
-    if (existing > 0 && legs[0]?.probe === undefined) {
+    const [first] = legs;
+    if (existing > 0 && first !== undefined && isNew(first)) {
       this.#refuse(
         [...at, 0, 'device'],
         `does not exist: a new, empty image would be copied over regions[${String(existing)}]; put the I/O region that holds the data first`,
