@@ -238,6 +238,13 @@ describe('the whole file', () => {
     ]);
   });
 
+  test('of a key that is there twice, the last one counts, and what is wrong with it has its place', () => {
+    expect(refusals(withKey('start: any\n    start: never'))).toEqual([
+      `c.yaml:6:5: sets.data.start: ${TWICE}`,
+      'c.yaml:6:12: sets.data.start: must be one of any, majority, all',
+    ]);
+  });
+
   test('an alias is read where it stands; a bomb of aliases is refused', () => {
     const aliased = 'version: 1\nsets:\n  a: &a {regions: [{device: a}]}\n  b: *a\n';
     expect(load(aliased).sets.map(({ name }) => name)).toEqual(['a', 'b']);
