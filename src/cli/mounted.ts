@@ -1,11 +1,12 @@
 /** From a mountpoint or a file under one to the mount and its status. */
 import { realpathSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { DmiofsError } from '../errors.js';
 import { askMount } from '../fuse/mount-lock.js';
-import type { MountStatus } from '../mirror/status.js';
+import { type MountStatus, type SetStatus, setStatusSchema, worstState } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
+import { within } from '../util/timeout.js';
 
 export interface MountedPlace {
   readonly mountpoint: string;
@@ -36,25 +37,31 @@ export function findMounted(path: string): MountedPlace {
   );
 }
 
+/** The mount's status with its sets' in full; with only the one that was named. */
 export async function statusOf(
   binding: NativeBinding,
   place: MountedPlace,
   milliseconds = 5000,
 ): Promise<MountStatus> {
-  const status = await askMount(binding, place.mountpoint, milliseconds);
-  if (status === undefined) {
+  const summary = await askMount(binding, place.mountpoint, milliseconds);
+  if (summary === undefined) {
     throw new DmiofsError(
       'ERR_DMIOFS_NOT_MOUNTED',
       `the daemon of ${place.mountpoint} has died: dmiofs mount mounts it again, umount takes it away`,
     );
   }
-  if (place.set === undefined) return status;
-  const sets = status.sets.filter(({ name }) => name === place.set);
-  const [set] = sets;
-  if (set === undefined)
+  const named = summary.sets.filter(({ name }) => place.set === undefined || name === place.set);
+  if (named.length === 0) {
     throw new DmiofsError(
       'ERR_DMIOFS_NOT_MOUNTED',
       `there is no set ${JSON.stringify(place.set)} on ${place.mountpoint}`,
     );
-  return { ...status, state: set.state, sets };
+  }
+  const ask = async (name: string): Promise<SetStatus> => {
+    const path = join(place.mountpoint, name);
+    const value = await within(milliseconds, `asking ${path}`, binding.getXattr(path, 'user.dmio.json'));
+    return setStatusSchema.parse(JSON.parse(value.toString('utf8')));
+  };
+  const sets = await Promise.all(named.map(({ name }) => ask(name)));
+  return { ...summary, state: worstState(sets.map(({ state }) => state)), sets };
 }

@@ -52,7 +52,8 @@ export function checkRegions(regions: readonly IoRegion[], writes: boolean): num
   if (!Array.isArray(regions)) throw invalid('regions must be an array of IoRegion');
   if (regions.length > MAX_IO_REGIONS)
     throw invalid(`regions has ${String(regions.length)} entries: ${String(MAX_IO_REGIONS)} at most`);
-  for (const [index, region] of regions.entries()) checkRegion(region, `regions[${String(index)}]`, writes);
+  for (const [index, region] of (regions as readonly IoRegion[]).entries())
+    checkRegion(region, `regions[${String(index)}]`, writes);
   if (!writes && regions.length > 1)
     throw invalid(`regions has ${String(regions.length)} entries: a read takes one`);
   return Math.max(0, ...regions.map(({ count }) => count * SECTOR_SIZE));

@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:os';
 import { native, type NativeOp, type NativeRequest } from '../native/binding.js';
-import { DmiofsError } from '../errors.js';
+import type { DmiofsError } from '../errors.js';
 import { checkRegions, invalid, type IoRegion } from './io-region.js';
 import type { Memory } from './memory.js';
 
@@ -156,12 +156,12 @@ export function promiseRequest(
         resolve({ error: errorBits === NO_ERROR ? 0 : EIO, errorBits, errnos });
       });
     } catch (error) {
-      reject(error as Error);
+      reject(error instanceof Error ? error : new Error(String(error)));
     }
   });
 }
 
-export function checkRw(rw: Rw): NativeOp {
+export function checkRw(rw: number): NativeOp {
   if (rw !== READ && rw !== WRITE) throw invalid(`rw must be READ or WRITE, not ${String(rw)}`);
   return rw;
 }

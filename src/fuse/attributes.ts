@@ -1,7 +1,7 @@
 /** The extended attributes `user.dmio.*`: which there are, and their values. */
 import {
   legText,
-  type MountStatus,
+  type MountSummary,
   mountStatusText,
   type SetStatus,
   statusText,
@@ -43,7 +43,7 @@ export function setAttribute(set: SetStatus, name: string): string | undefined {
 
 export const MOUNT_ATTRIBUTE_NAMES: readonly string[] = ['user.dmio.status', 'user.dmio.json'];
 
-export function mountAttribute(mount: MountStatus, name: string): string | undefined {
+export function mountAttribute(mount: MountSummary, name: string): string | undefined {
   switch (name) {
     case 'user.dmio.status':
       return mountStatusText(mount);

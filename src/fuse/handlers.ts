@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import type { Logger } from 'pino';
 import { DmiofsError } from '../errors.js';
 import type { MirrorSet } from '../mirror/mirror-set.js';
-import type { MountStatus } from '../mirror/status.js';
+import type { MountSummary } from '../mirror/status.js';
 import { isNativeError } from '../native/binding.js';
 import {
   CONTROL_ATTRIBUTE,
@@ -22,7 +22,7 @@ const { EACCES, EINVAL, EIO, ENODATA, ENOENT, EPERM } = constants.errno;
 
 export interface HandlerContext {
   readonly sets: ReadonlyMap<string, MirrorSet>;
-  readonly status: () => MountStatus;
+  readonly status: () => MountSummary;
   readonly setAttr: (name: string, attr: { mode?: number; uid?: number; gid?: number }) => void;
   readonly log: Logger;
 }

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DmiofsError } from '../errors.js';
-import { mountStatusSchema, type MountStatus } from '../mirror/status.js';
+import { mountSummarySchema, type MountSummary } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import { isRunning } from '../util/process.js';
@@ -82,14 +82,14 @@ export async function askMount(
   binding: NativeBinding,
   mountpoint: string,
   milliseconds: number,
-): Promise<MountStatus | undefined> {
+): Promise<MountSummary | undefined> {
   try {
     const value = await within(
       milliseconds,
       `asking ${mountpoint}`,
       binding.getXattr(mountpoint, 'user.dmio.json'),
     );
-    return mountStatusSchema.parse(JSON.parse(value.toString('utf8')));
+    return mountSummarySchema.parse(JSON.parse(value.toString('utf8')));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : '';
     if (code === 'ENOTCONN' || code === 'ECONNABORTED') return undefined;

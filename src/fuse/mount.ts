@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { DmiofsError } from '../errors.js';
 import type { MirrorSet } from '../mirror/mirror-set.js';
-import { type MountStatus, worstState } from '../mirror/status.js';
+import { type MountSummary, worstState } from '../mirror/status.js';
 import type { MountCounters, MountedSet, NativeBinding, SessionInfo } from '../native/binding.js';
 import { makeHandlers } from './handlers.js';
 import { fuseOptionString } from './options.js';
@@ -122,7 +122,7 @@ export class MountPoint {
     return this.#binding.fuseCounters(this.#id);
   }
 
-  status(): MountStatus {
+  status(): MountSummary {
     const sets = [...this.#sets.values()].map((set) => set.status());
     const { native, forwarded, read, write } = this.counters();
     return {
@@ -134,7 +134,7 @@ export class MountPoint {
       engine: this.#options.engine,
       session: this.session().shim ? 'shim' : 'stock',
       operations: { native, forwarded, read, write },
-      sets,
+      sets: sets.map(({ name, state }) => ({ name, state })),
     };
   }
 

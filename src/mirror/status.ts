@@ -83,9 +83,15 @@ export const mountStatusSchema = z.strictObject({
   sets: z.array(setStatusSchema),
 });
 
+/** What the mountpoint's own attribute holds: a value has 64 KiB at most, so the sets are told by their files. */
+export const mountSummarySchema = mountStatusSchema.extend({
+  sets: z.array(setStatusSchema.pick({ name: true, state: true })),
+});
+
 export type LegStatus = Readonly<z.infer<typeof legStatusSchema>>;
 export type SetStatus = Readonly<z.infer<typeof setStatusSchema>>;
 export type MountStatus = Readonly<z.infer<typeof mountStatusSchema>>;
+export type MountSummary = Readonly<z.infer<typeof mountSummarySchema>>;
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 
@@ -171,7 +177,7 @@ export function statusText(set: SetStatus): string {
 }
 
 /** `user.dmio.status` of the mountpoint: the sum of all sets. */
-export function mountStatusText(mount: MountStatus): string {
+export function mountStatusText(mount: MountSummary): string {
   const in_ = (state: SetStatus['state']): string =>
     String(mount.sets.filter((set) => set.state === state).length);
   return (

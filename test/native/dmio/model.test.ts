@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   addFault,
   type BioVec,
-  BlockDevice,
+  type BlockDevice,
   clearFaults,
   configureDmIo,
   dmIo,
@@ -18,6 +18,7 @@ import {
   READ,
   WRITE,
 } from '../../../src/dmio/index.js';
+import { assertNever } from '../../../src/util/assert-never.js';
 import { Disks, pageList, pattern } from '../../helpers/dmio.js';
 
 const SECTORS = 256;
@@ -96,7 +97,7 @@ function memory(
       };
     }
     default:
-      throw made.kind satisfies never;
+      return assertNever(made.kind);
   }
 }
 

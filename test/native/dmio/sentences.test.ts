@@ -204,7 +204,8 @@ describe('what docs/dm-io.md adds', () => {
     ],
     [
       'regions[0].bdev',
-      () => dmIoSyncVm([{ bdev: {} as BlockDevice, sector: 0, count: 1 }], WRITE, Buffer.alloc(512)),
+      () =>
+        dmIoSyncVm([{ bdev: {} as unknown as BlockDevice, sector: 0, count: 1 }], WRITE, Buffer.alloc(512)),
     ],
     ['data holds 512', () => dmIoSyncVm([region(0, 0, 2)], WRITE, Buffer.alloc(512))],
     ['data must be', () => dmIoSyncVm([region(0, 0, 1)], WRITE, 'text' as unknown as Uint8Array)],

@@ -7,7 +7,6 @@ import {
   dmIoSync,
   dmIoSyncBvec,
   dmIoSyncVm,
-  type DmIoResult,
   type IoRegion,
   READ,
   WRITE,
@@ -34,7 +33,7 @@ export function wrongUse(bdev: BlockDevice, data: Uint8Array): void {
   // @ts-expect-error the context has one type
   dmIoAsyncVm(regions, READ, data, (_error: bigint, context: string) => context.length, 5);
   // @ts-expect-error a result is not to be changed
-  (dmIoSyncVm(regions, READ, data) as DmIoResult).errorBits = 1n;
+  dmIoSyncVm(regions, READ, data).errorBits = 1n;
   const vec: BioVec = { page: data, len: 512, offset: 0 };
   // @ts-expect-error nor is a vector
   vec.len = 1024;
