@@ -11,8 +11,6 @@ namespace dmiofs {
 namespace {
 
 constexpr uint64_t kLeave = UINT32_MAX;
-constexpr ino_t kFirstInode = 2;  // 1 is the directory
-
 Napi::Value fuse_load(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   if (call.Length() < 1 || !call[0].IsString()) {
@@ -82,9 +80,7 @@ Napi::Value fuse_attach(const Napi::CallbackInfo& call) {
         Napi::TypeError::New(env, "a set must be an object").ThrowAsJavaScriptException();
       return env.Undefined();
     }
-    file->inode = kFirstInode + i;
-    context->by_name.emplace(file->name, file.get());
-    context->files.push_back(std::move(file));
+    context->add(std::move(file));
   }
   context->on_end = [end = JsCallback::make(env, on_end.As<Napi::Function>(), "dmiofs mount end")] {
     end->call([](Napi::Env) { return std::vector<napi_value>{}; });

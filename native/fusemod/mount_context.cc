@@ -27,6 +27,14 @@ void MountCounters::copy(const MountCounters& from) {
   getattr = from.getattr.load();
 }
 
+void MountContext::add(std::unique_ptr<MountedFile> file) {
+  constexpr ino_t kFirstInode = 2;  // 1 is the directory
+  file->index = static_cast<unsigned>(files.size());
+  file->inode = kFirstInode + file->index;
+  by_name.emplace(file->name, file.get());
+  files.push_back(std::move(file));
+}
+
 MountedFile* MountContext::find(const char* path) const {
   if (path == nullptr || path[0] != '/') return nullptr;
   const auto found = by_name.find(std::string_view(path + 1));

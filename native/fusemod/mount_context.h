@@ -64,6 +64,8 @@ struct MountContext {
   std::atomic<bool> shim{false};
   std::atomic<unsigned> kernel_minor{0};
 
+  // Before attach_mount: gives the file its index (what open files' handles say) and its inode, and a name to be found by.
+  void add(std::unique_ptr<MountedFile> file);
   MountedFile* find(const char* path) const;  // "/name"; null: no such file, or the root
 };
 

@@ -108,10 +108,11 @@ describe.skipIf(!canMount)('a set', () => {
     await exercise(
       at,
       [
-        { device: at.path('image'), sector: 0 },
+        { device: at.image('image', 2 * MIB), sector: 0 },
         { device: loop, sector: 8 },
       ],
       4096,
+      ['--assume-clean'],
     );
   });
 
