@@ -1,6 +1,14 @@
 // Runs the steps of scripts/test one after another and sums up. Whatever happens, it ends, with the sum on the last line.
 import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +23,8 @@ const top = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(top);
 
 const folder = mkdtempSync(join(process.env['DMIOFS_TEST_TMP'] ?? tmpdir(), 'dmiofs-test-'));
+// Each test's own folder is its own; a test that is another user for a moment must get through to it.
+chmodSync(folder, 0o755);
 const env = { ...process.env, CI: 'true', DMIOFS_TEST_TMP: folder, NO_COLOR: '1' };
 delete env['FORCE_COLOR'];
 
