@@ -36,6 +36,8 @@ Result<LegOptions> open_leg(const std::string& device, sector_t sector, const Mi
   leg.sector = sector;
   DeviceOpen how;
   how.writable = !set.read_only;
+  how.share =
+      true;  // several I/O regions may lie on one device: config/resolve.ts has seen that none overlap
   how.need_alignment = io_region_alignment(sector, set.count);
   auto opened = Device::open(device, how);
   if (!opened.ok()) {

@@ -155,9 +155,9 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
       return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
     const LegInfo& known = info.legs[static_cast<size_t>(leg)];
     // Opened again: what is under its path now may be another device, or the same one with a new descriptor.
-    // One that is held still is the one that the set has.
     std::optional<LegDevice> device;
     DeviceOpen how;
+    how.share = true;
     how.need_alignment = io_region_alignment(known.sector, known.count);
     auto opened = Device::open(known.device, how);
     if (opened.ok()) {

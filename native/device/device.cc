@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "device/device_identity.h"
 #include "device/direct_io.h"
+#include "device/shared_claims.h"
 
 namespace dmiofs {
 namespace {
@@ -112,6 +113,33 @@ Result<UniqueFd> open_file(int path_fd, const std::string& path, int access, uin
 
 }  // namespace
 
+namespace {
+
+// Opens and describes what `path_fd` names; `exclusive` overrides `how`.
+Result<UniqueFd> open_as(int path_fd, const std::string& path, const DeviceOpen& how, bool exclusive,
+                         DeviceInfo* info) {
+  const int access = how.writable ? O_RDWR : O_RDONLY;
+  if (info->kind == DeviceKind::kFile) {
+    auto opened = open_file(path_fd, path, access, how.need_alignment, info);
+    if (!opened.ok() || !exclusive) return opened;
+    if (auto locked = lock_file(opened.value().get(), path, how.writable); !locked.ok())
+      return locked.error();
+    return opened;
+  }
+  UniqueFd fd(::open(fd_path(path_fd).c_str(), access | O_DIRECT | O_CLOEXEC | (exclusive ? O_EXCL : 0)));
+  if (!fd.valid()) return open_block_error(path_fd, path, errno);
+  if (auto described = describe_block(fd.get(), path, info); !described.ok()) return described.error();
+  if (how.writable && info->read_only_medium) return fail("open for writing", path, EROFS, kReadOnlyHint);
+  if (info->logical_block_size > how.need_alignment) {
+    return fail("open", path, EINVAL,
+                "its logical blocks are " + std::to_string(info->logical_block_size) +
+                    " bytes: start sector and sector count must be multiples of that");
+  }
+  return fd;
+}
+
+}  // namespace
+
 Result<std::shared_ptr<Device>> Device::open(const std::string& path, const DeviceOpen& how) {
   struct stat st;
   auto path_fd = open_path(path, &st);
@@ -119,30 +147,26 @@ Result<std::shared_ptr<Device>> Device::open(const std::string& path, const Devi
   DeviceInfo info;
   start_info(&info, path, st);
   info.writable = how.writable;
-  const int access = how.writable ? O_RDWR : O_RDONLY;
 
-  UniqueFd fd;
-  if (info.kind == DeviceKind::kBlock) {
-    fd.reset(::open(fd_path(path_fd.value().get()).c_str(),
-                    access | O_DIRECT | O_CLOEXEC | (how.exclusive ? O_EXCL : 0)));
-    if (!fd.valid()) return open_block_error(path_fd.value().get(), path, errno);
-    if (auto described = describe_block(fd.get(), path, &info); !described.ok()) return described.error();
-    if (how.writable && info.read_only_medium) return fail("open for writing", path, EROFS, kReadOnlyHint);
-    if (info.logical_block_size > how.need_alignment) {
-      return fail("open", path, EINVAL,
-                  "its logical blocks are " + std::to_string(info.logical_block_size) +
-                      " bytes: start sector and sector count must be multiples of that");
-    }
-  } else {
-    auto opened = open_file(path_fd.value().get(), path, access, how.need_alignment, &info);
-    if (!opened.ok()) return opened.error();
-    fd = opened.take();
-    if (how.exclusive) {
-      if (auto locked = lock_file(fd.get(), path, how.writable); !locked.ok()) return locked.error();
-    }
+  const int at = path_fd.value().get();
+  DeviceClaim claim;
+  auto opened = open_as(at, path, how, how.exclusive, &info);
+  if (!opened.ok()) {
+    if (opened.error().err != EBUSY || !how.exclusive || !how.share) return opened.error();
+    claim = find_claim(st);
+    // A file's lock for reading lets other programs read: not enough for a writer.
+    if (claim.fd == nullptr || (how.writable && !claim.writable)) return opened.error();
+    auto again = open_as(at, path, how, false, &info);
+    if (!again.ok()) return again.error();
+    opened = std::move(again);
   }
-  info.identity = identify_device(fd.get(), st);
-  return std::shared_ptr<Device>(new Device(std::move(fd), std::move(info)));
+  const auto fd = std::make_shared<const UniqueFd>(opened.take());
+  if (how.exclusive && claim.fd == nullptr) {
+    claim = {fd, how.writable || info.kind == DeviceKind::kBlock};
+    if (how.share) remember_claim(st, claim);
+  }
+  info.identity = identify_device(fd->get(), st);
+  return std::shared_ptr<Device>(new Device(fd, claim.fd, std::move(info)));
 }
 
 Result<DeviceInfo> Device::probe(const std::string& path) {
@@ -167,7 +191,8 @@ Result<DeviceInfo> Device::probe(const std::string& path) {
 }
 
 std::shared_ptr<Device> Device::wrap(UniqueFd fd, DeviceInfo info) {
-  return std::shared_ptr<Device>(new Device(std::move(fd), std::move(info)));
+  return std::shared_ptr<Device>(
+      new Device(std::make_shared<const UniqueFd>(std::move(fd)), nullptr, std::move(info)));
 }
 
 }  // namespace dmiofs

@@ -10,7 +10,8 @@
 //
 // Opening: O_DIRECT where the file system has it, else O_DSYNC: an acknowledged write is on the device, and
 // its error is the error of that write. Exclusive: O_EXCL on block devices (as mount and mkfs do), an OFD
-// write lock on image files.
+// write lock on image files. Several I/O regions on one device: those who open it with `share` share one claim
+// within the process (shared_claims.h).
 #pragma once
 
 #include <atomic>
@@ -61,6 +62,9 @@ struct DeviceInfo {
 struct DeviceOpen {
   bool writable = true;
   bool exclusive = true;
+  // With `exclusive`: what this process holds exclusively already, by another open with `share`, is no
+  // EBUSY. For I/O regions that the caller has checked not to overlap.
+  bool share = false;
   // I/O will be aligned to this many bytes only (an I/O region that starts or ends off the file's direct I/O
   // unit): when the unit is larger, an image file is opened with O_DSYNC instead of O_DIRECT; a block device
   // is refused (EINVAL).
@@ -81,7 +85,10 @@ class Device {
   static std::shared_ptr<Device> wrap(UniqueFd fd, DeviceInfo info);
 
   const DeviceInfo& info() const { return info_; }
-  int fd() const { return fd_.get(); }
+  int fd() const { return fd_->get(); }
+
+  // Both hold one claim: they are on the very same device, not on one that came later under its name.
+  bool same_claim(const Device& other) const { return claim_ != nullptr && claim_ == other.claim_; }
 
   // I/O that its caller no longer waits for and that has not ended (dmio/request_slot.h). What it writes may
   // still land: until this is 0 nothing newer may be written where it writes.
@@ -93,9 +100,11 @@ class Device {
   Device& operator=(const Device&) = delete;
 
  private:
-  Device(UniqueFd fd, DeviceInfo info) : fd_(std::move(fd)), info_(std::move(info)) {}
+  Device(std::shared_ptr<const UniqueFd> fd, std::shared_ptr<const UniqueFd> claim, DeviceInfo info)
+      : fd_(std::move(fd)), claim_(std::move(claim)), info_(std::move(info)) {}
 
-  const UniqueFd fd_;
+  const std::shared_ptr<const UniqueFd> fd_;
+  const std::shared_ptr<const UniqueFd> claim_;  // null: not exclusive; fd_ itself, or that of who came first
   const DeviceInfo info_;
   mutable std::atomic<unsigned> late_ios_{0};
 };

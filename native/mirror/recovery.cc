@@ -139,7 +139,10 @@ int MirrorSet::begin_rebuild(unsigned leg, std::optional<LegDevice> device, bool
       MutexLock lock(self.state_mutex);
       if ((self.view.active & error_bit(leg)) != 0) return -EEXIST;
       const LegDevice had{coming.device, self.where[leg].bdev, coming.sector};
-      if (!device.has_value()) device = had;
+      // Opened again beside the open one: the one that it has knows of its late I/O.
+      const bool same = device.has_value() && had.bdev != nullptr && device->bdev->same_claim(*had.bdev) &&
+                        device->sector == had.sector;
+      if (!device.has_value() || same) device = had;
       if (const int err = self.check_new_device(*device); err != 0) return err;
       if (had.bdev != nullptr && had.bdev->late_ios() > 0) self.retired.push_back(had.bdev);
       if (self.owes_late_io(*device->bdev)) return -EBUSY;

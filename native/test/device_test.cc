@@ -136,6 +136,38 @@ TEST(device, a_second_writer_is_refused) {
   CHECK_EQ(error_of(path), 0);
 }
 
+// Several I/O regions of this process on one image: one claim, held until the last of them is closed.
+TEST(device, those_who_share_have_one_claim) {
+  const std::string path = make_image(8192);
+  const DeviceOpen sharing{.share = true};
+  auto opened = Device::open(path, sharing);
+  REQUIRE(opened.ok());
+  std::shared_ptr<Device> first = opened.take();
+  auto again = Device::open(path, sharing);
+  REQUIRE(again.ok());
+  std::shared_ptr<Device> second = again.take();
+  CHECK(first->same_claim(*second));
+  CHECK(first->fd() != second->fd());
+  CHECK_EQ(error_of(path), EBUSY);  // who does not share is kept out
+  first.reset();
+  CHECK_EQ(error_of(path), EBUSY);
+  auto third = Device::open(path, sharing);
+  REQUIRE(third.ok());
+  CHECK(second->same_claim(*third.value()));
+  second.reset();
+  third = Error{};
+  CHECK_EQ(error_of(path), 0);
+  // What somebody else holds is not shared.
+  auto alone = open_image(path);
+  CHECK_EQ(error_of(path, sharing), EBUSY);
+  alone.reset();
+  // A lock for reading is not enough for a writer.
+  auto reader = Device::open(path, {.writable = false, .share = true});
+  REQUIRE(reader.ok());
+  CHECK_EQ(error_of(path, sharing), EBUSY);
+  CHECK_EQ(error_of(path, {.writable = false, .share = true}), 0);
+}
+
 TEST(device, readers_share_and_keep_writers_out) {
   const std::string path = make_image(8192);
   auto first = open_image(path, {.writable = false});
@@ -246,8 +278,13 @@ TEST(device, a_loop_device) {
   CHECK_EQ(second.error().err, EBUSY);
   CHECK(!second.error().hint.empty());
   CHECK(Device::probe(loop.path()).ok());
+  CHECK_EQ(error_of(loop.path(), {.share = true}), EBUSY);  // the first does not share
   device.reset();
   CHECK_EQ(error_of(loop.path()), 0);
+  auto sharing = Device::open(loop.path(), {.share = true});
+  REQUIRE(sharing.ok());
+  CHECK_EQ(error_of(loop.path(), {.share = true}), 0);
+  CHECK_EQ(error_of(loop.path()), EBUSY);
 }
 
 TEST(device, a_loop_device_of_4096_byte_blocks) {
