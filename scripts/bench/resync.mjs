@@ -4,7 +4,6 @@
 //
 // - a full resync of a 1 GiB set against a plain direct copy of the leg (dd, direct on both sides, 1 MiB)
 // - a resync with 1 % of the sync regions dirty against the full one
-// - a random and a sequential 4 KiB / 128 KiB direct writer on a set with its log against fio's rate before any region is dirty
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +21,6 @@ mkdirSync(mountpoint);
 const file = join(mountpoint, 'data');
 const run = (program, ...args) =>
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-const status = () => JSON.parse(run('sh', '-c', `${dmiofs} status --json ${mountpoint} || true`))[0].sets[0];
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const timed = (work) => {
   const start = performance.now();
@@ -82,12 +80,9 @@ function resync(dirtyRegions) {
       'conv=notrunc',
       'status=none',
     );
-  const start = performance.now();
   run(dmiofs, 're-add', file, '1');
-  while (status().state !== 'complete') {
-    // status itself takes a quarter of a second: the end is read from the daemon's log instead
-  }
-  void start;
+  run(dmiofs, 'wait', file);
+  // The times of the daemon's own log: a command takes a quarter of a second to start.
   const log = run('sh', '-c', `cat ${join(dir, 'state')}/*.daemon.log`)
     .trim()
     .split('\n')
@@ -112,22 +107,6 @@ const copy = () =>
   );
 copy(); // the copy's file is allocated before it is timed
 
-function writer(rw, bs, seconds = 3) {
-  const out = run(
-    'fio',
-    '--output-format=json',
-    '--name=w',
-    `--filename=${file}`,
-    `--rw=${rw}`,
-    `--bs=${bs}`,
-    '--direct=1',
-    '--time_based',
-    `--runtime=${seconds}`,
-    `--size=${SIZE}`,
-  );
-  return JSON.parse(out).jobs[0].write.iops;
-}
-
 const full = [];
 const plain = [];
 const part = [];
@@ -141,15 +120,4 @@ console.log(
 );
 console.log(
   `resync with 20 of 2048 sync regions dirty: ${median(part).toFixed(3)} s; ratio to full ${median(part.map((value, at) => value / full[at])).toFixed(3)}`,
-);
-
-// The log's cost: the same writer on a set whose regions are all dirty already, with the log and without (a set of one process without a log does not
-// exist: the comparison is with a region size of the whole set, which is dirty after the first write).
-const [random, sequential] = [[], []];
-for (let round = 0; round < rounds; round++) {
-  random.push(writer('randwrite', '4k'));
-  sequential.push(writer('write', '128k'));
-}
-console.log(
-  `with the log: random 4 KiB ${Math.round(median(random))}/s, sequential 128 KiB ${Math.round(median(sequential))}/s`,
 );
