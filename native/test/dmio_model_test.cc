@@ -55,7 +55,7 @@ struct Memory {
       const size_t count = (data.size() + offset + kPageSize - 1) / kPageSize + 1;
       raw.resize(count * kPageSize + 64);
       uint8_t* base = raw.data() + random.below(64);
-      std::memcpy(base + offset, data.data(), data.size());
+      std::copy(data.begin(), data.end(), base + offset);
       for (size_t i = 0; i < count; i++) pages.push_back({nullptr, base + i * kPageSize});
       for (size_t i = 0; i + 1 < count; i++) pages[i].next = &pages[i + 1];
       cursor = MemoryCursor::page_list(pages.data(), offset);
@@ -65,7 +65,7 @@ struct Memory {
       size_t where = random.below(512);
       while (at < data.size()) {
         const size_t length = std::min<size_t>((1 + random.below(20)) * 512, data.size() - at);
-        std::memcpy(raw.data() + where, data.data() + at, length);
+        std::copy_n(data.data() + at, length, raw.data() + where);
         vecs.push_back({raw.data() + where, length, 0});
         at += length;
         where += length + random.below(3);
@@ -74,7 +74,7 @@ struct Memory {
     } else {
       raw.resize(data.size() + 16);
       const size_t shift = random.below(16);
-      std::memcpy(raw.data() + shift, data.data(), data.size());
+      std::copy(data.begin(), data.end(), raw.data() + shift);
       cursor = MemoryCursor::vm(raw.data() + shift, data.size());
     }
   }
