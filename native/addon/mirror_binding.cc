@@ -144,7 +144,10 @@ Napi::Value open_set(const Napi::CallbackInfo& call) {
     }
     auto leg = open_leg(device, sector, options);
     if (!leg.ok()) return fail(leg.error());
-    options.legs.push_back(leg.take());
+    LegOptions given = leg.take();
+    if (const Napi::Value place = item.As<Napi::Object>().Get("replaces"); place.IsNumber())
+      given.replaces = place.As<Napi::Number>().Int32Value();
+    options.legs.push_back(std::move(given));
   }
   if (auto used = use_log(*context.value()->dm_io, log, &options); !used.ok()) return fail(used.error());
   options.on_event = make_event_function(env, call[1].As<Napi::Function>());

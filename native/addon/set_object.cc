@@ -17,6 +17,7 @@ Napi::Object leg_object(Napi::Env env, const LegInfo& leg) {
   object.Set("sector", number(env, leg.sector));
   object.Set("count", number(env, leg.count));
   object.Set("state", to_string(leg.state));
+  object.Set("replaces", leg.replaces);
   object.Set("health", std::string(1, leg.health));
   object.Set("readErrors", number(env, errors(LegErrorKind::kRead)));
   object.Set("writeErrors", number(env, errors(LegErrorKind::kWrite)));
@@ -34,15 +35,6 @@ Napi::Object leg_object(Napi::Env env, const LegInfo& leg) {
   return object;
 }
 
-bool leg_argument(const Napi::CallbackInfo& call, int* leg) {
-  if (call.Length() < 1 || !call[0].IsNumber()) {
-    Napi::TypeError::New(call.Env(), "leg must be a number").ThrowAsJavaScriptException();
-    return false;
-  }
-  *leg = call[0].As<Napi::Number>().Int32Value();
-  return true;
-}
-
 }  // namespace
 
 Napi::Function SetObject::define(Napi::Env env) {
@@ -52,6 +44,9 @@ Napi::Function SetObject::define(Napi::Env env) {
                          InstanceMethod("failLeg", &SetObject::fail_leg),
                          InstanceMethod("clearErrors", &SetObject::clear_errors),
                          InstanceMethod("beginRebuild", &SetObject::begin_rebuild),
+                         InstanceMethod("addLeg", &SetObject::add_leg),
+                         InstanceMethod("removeLeg", &SetObject::remove_leg),
+                         InstanceMethod("promoteLeg", &SetObject::promote_leg),
                          InstanceMethod("nextNotInSync", &SetObject::next_not_in_sync),
                          InstanceMethod("recoverSyncRegion", &SetObject::recover_sync_region),
                          InstanceMethod("recoveryPossible", &SetObject::recovery_possible),
@@ -122,56 +117,6 @@ Napi::Value SetObject::control(const Napi::CallbackInfo& call, std::function<int
     const int err = run(*set);
     if (err >= 0) return std::nullopt;
     return Error{-err, step, "set " + name, ""};
-  });
-}
-
-Napi::Value SetObject::fail_leg(const Napi::CallbackInfo& call) {
-  int leg = 0;
-  if (!leg_argument(call, &leg)) return call.Env().Undefined();
-  return control(
-      call, [leg](MirrorSet& set) { return leg < 0 ? -EINVAL : set.fail_leg(static_cast<unsigned>(leg)); },
-      "fail leg");
-}
-
-Napi::Value SetObject::clear_errors(const Napi::CallbackInfo& call) {
-  int leg = 0;
-  if (!leg_argument(call, &leg)) return call.Env().Undefined();
-  return control(call, [leg](MirrorSet& set) { return set.clear_errors(leg); }, "clear errors");
-}
-
-// beginRebuild(leg, { device, full } ): device null: the one the leg has, or had, opened again by its path.
-Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
-  int leg = 0;
-  if (!leg_argument(call, &leg)) return call.Env().Undefined();
-  bool full = false;
-  if (call.Length() > 1 && call[1].IsObject() &&
-      !get_optional_bool(call[1].As<Napi::Object>(), "full", &full)) {
-    return call.Env().Undefined();
-  }
-  const std::shared_ptr<MirrorSet> set = set_;
-  return AsyncTask::start(call.Env(), [set, leg, full]() -> std::optional<Error> {
-    const SetInfo info = set->snapshot();
-    if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size())
-      return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
-    const LegInfo& known = info.legs[static_cast<size_t>(leg)];
-    // Opened again: what is under its path now may be another device, or the same one with a new descriptor.
-    std::optional<LegDevice> device;
-    DeviceOpen how;
-    how.share = true;
-    how.need_alignment = io_region_alignment(known.sector, known.count);
-    auto opened = Device::open(known.device, how);
-    if (opened.ok()) {
-      device = LegDevice{known.device, opened.take(), known.sector};
-    } else if (known.state == LegState::kMissing || opened.error().err != EBUSY) {
-      return opened.error();
-    }
-    const int err = set->begin_rebuild(static_cast<unsigned>(leg), device, full);
-    if (err == 0) return std::nullopt;
-    return Error{-err, "re-add leg " + std::to_string(leg), "set " + info.name,
-                 err == -EEXIST   ? "it is in use"
-                 : err == -ENOSPC ? "the device has become smaller than its I/O region"
-                 : err == -EBUSY  ? "the device has not yet answered a write that timed out"
-                                  : ""};
   });
 }
 

@@ -56,10 +56,10 @@ void MirrorSet::Impl::clean_idle() {
 // Never while a leg is out: what is dirty then is what its return must copy. False: there is nothing (more)
 // to clean, or it cannot be.
 bool MirrorSet::Impl::clean_batch(nanos_t idle, size_t most) {
-  if (regions->dirty_count() == 0 || current_view().active != all_legs()) return false;
+  if (regions->dirty_count() == 0 || !every_leg_active()) return false;
   const std::vector<uint64_t> flagged = regions->start_cleaning(idle, most);
   if (flagged.empty()) return false;
-  const bool flushed = flush_legs(LegErrorKind::kFlush) == 0 && current_view().active == all_legs();
+  const bool flushed = flush_legs(LegErrorKind::kFlush) == 0 && every_leg_active();
   if (const int err = regions->finish_cleaning(flagged, flushed); err != 0) {
     note_log_failure(err);
     return false;

@@ -36,6 +36,7 @@ struct LegInfo {
   sector_t sector = 0;
   sector_t count = 0;
   LegState state = LegState::kMissing;
+  int replaces = -1;  // a replacement: index of the leg whose place it takes; -1: a leg
   char health = 'U';  // A a D F S R U
   LegErrors errors;
   DeviceIdentity identity;

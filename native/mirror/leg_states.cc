@@ -35,12 +35,15 @@ void MirrorSet::Impl::note_errors(ErrorBits bits, LegErrorKind kind, const DmIoR
 // Takes these legs out, in one decision, but never the last in-sync one: when none would be left, all in-sync
 // ones stay and false is returned; rebuilding ones leave in any case. A leg that is in-sync now and not in
 // `bits` was one of those that the I/O went to: whoever calls holds the range, and no leg comes in while any
-// range is held.
-bool MirrorSet::Impl::take_out(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset) {
+// range is held. Who holds none gives the `epoch` of the legs that `bits` are of: when they have changed since,
+// nothing is done.
+bool MirrorSet::Impl::take_out(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset,
+                               std::optional<uint64_t> epoch) {
   ErrorBits leaving = 0;
   bool others = false;
   {
     MutexLock lock(state_mutex);
+    if (epoch.has_value() && *epoch != legs_epoch.load()) return true;
     note_errors(bits, kind, result, offset);
     others = (view.in_sync & ~bits) != 0;
     leaving = bits & view.active & (others ? ~ErrorBits{0} : ~view.in_sync);
@@ -113,9 +116,9 @@ int MirrorSet::fail_leg(unsigned leg) {
   Impl& self = *impl_;
   Impl::Inside entered(self);
   if (!entered.ok()) return -ESHUTDOWN;
-  if (leg >= self.legs.size()) return -EINVAL;
   {
     MutexLock lock(self.state_mutex);
+    if (leg >= self.legs.size()) return -EINVAL;
     if ((self.view.active & error_bit(leg)) == 0) return -EALREADY;
     if (self.view.in_sync == error_bit(leg)) return -EBUSY;
   }

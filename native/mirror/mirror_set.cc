@@ -30,6 +30,12 @@ Status check_shape(const MirrorSetOptions& options, uint32_t block) {
   if (options.legs.empty() || options.legs.size() > kMaxIoRegions)
     return refuse("a mirror set has 1 to 64 legs");
   if (options.count == 0) return refuse("it has no sectors");
+  for (const LegOptions& leg : options.legs) {
+    if (leg.replaces >= 0 && (static_cast<size_t>(leg.replaces) >= options.legs.size() ||
+                              options.legs[static_cast<size_t>(leg.replaces)].replaces >= 0)) {
+      return refuse(leg.device + " replaces a leg that there is not");
+    }
+  }
   const std::string unit = std::to_string(block) + " bytes, a leg's logical block";
   if (!is_aligned(bytes_of(options.count), block)) return refuse("its size is not a multiple of " + unit);
   if (!std::has_single_bit(options.sync_region_sectors) || bytes_of(options.sync_region_sectors) < block) {
@@ -106,12 +112,15 @@ void MirrorSet::Impl::take_up(const std::vector<LegOptions>& given, const SetRec
   record.clean = false;
   generation = from.generation + 1;
   durable_generation.store(from.generation);
+  legs.reserve(kMaxIoRegions);
+  where.reserve(kMaxIoRegions);
   for (unsigned index = 0; index < given.size(); index++) {
     const LegRecord& recorded = plan.legs[index];
     auto leg = std::make_unique<Leg>();
     leg->device = given[index].device;
     leg->sector = given[index].sector;
     leg->state = recorded.state;
+    leg->replaces = given[index].replaces;
     leg->errors = recorded.errors;
     leg->error_kinds = recorded.error_kinds;
     leg->left_generation = recorded.left_generation;
@@ -136,9 +145,10 @@ void MirrorSet::Impl::begin(const StartPlan& plan) {
     log_line(LogLevel::kWarn,
              "set " + name + ": leg " + std::to_string(leg) + " (" + legs[leg]->device +
                  ") is not trusted: " +
-                 (where[leg].bdev == nullptr ? "it is missing" : "it is not the recorded device"));
+                 (where[leg].bdev == nullptr ? "it is missing" : "it is not the recorded device") +
+                 "; re-add or replace it");
   }
-  const ErrorBits out = all_legs() & ~current_view().in_sync;
+  const ErrorBits out = current_view().all & ~current_view().in_sync;
   for (ErrorBits left = out; left != 0; left &= left - 1)
     tell(SetEventKind::kDegradedAtStart, std::countr_zero(left));
   if (regions->in_sync_count() != regions->count()) {
@@ -191,9 +201,9 @@ SetInfo MirrorSet::snapshot() const {
   info.speed_min = self.record.speed_min;
   info.speed_max = self.record.speed_max;
   info.read_leg = self.view.in_sync == 0 ? -1 : static_cast<int>(self.view.source);
-  info.state = self.view.in_sync == 0                 ? SetState::kFailed
-               : self.view.in_sync == self.all_legs() ? SetState::kComplete
-                                                      : SetState::kDegraded;
+  info.state = self.view.in_sync == 0                         ? SetState::kFailed
+               : (self.view.places & ~self.view.in_sync) == 0 ? SetState::kComplete
+                                                              : SetState::kDegraded;
   for (unsigned index = 0; index < self.legs.size(); index++) {
     const Leg& leg = *self.legs[index];
     LegInfo out;
@@ -201,6 +211,7 @@ SetInfo MirrorSet::snapshot() const {
     out.sector = leg.sector;
     out.count = self.count;
     out.state = leg.state;
+    out.replaces = leg.replaces;
     out.health = health_of(leg);
     out.errors = leg.errors;
     if (self.where[index].bdev != nullptr) out.identity = self.where[index].bdev->info().identity;

@@ -69,12 +69,13 @@ struct LegOptions {
   std::shared_ptr<Device> bdev;  // null: missing
   sector_t sector = 0;
   LegState state = LegState::kInSync;  // to start with, when there is no record
+  int replaces = -1;                   // a replacement: index of the leg whose place it takes; -1: a leg
 };
 
 // How many trusted in-sync legs a set needs to start.
 enum class StartPolicy : uint8_t { kAny, kMajority, kAll };
 
-// A device for a leg that comes back.
+// A device for a leg that comes, or comes back.
 struct LegDevice {
   std::string path;
   std::shared_ptr<Device> bdev;
@@ -149,6 +150,20 @@ class MirrorSet {
   // a write that timed out may still land on the device; -EIO the log or the record cannot be written. But
   // for 0 the leg is as it was.
   int begin_rebuild(unsigned leg, std::optional<LegDevice> device, bool full);
+
+  // The number of legs changes, with no I/O of the set under way and stored in the record; but for 0 (add_leg:
+  // an index) nothing has. -EIO: the record or the log cannot be written.
+  // A leg more, the last one: rebuilding, all is copied to it. `replaces` >= 0: it is to take the place of that
+  // leg, which serves on. -EINVAL, -ENODEV, -ENOSPC, -EROFS, -EBUSY as begin_rebuild; -EEXIST the device is in
+  // the set at this place; -EALREADY that leg is being replaced; -E2BIG there are 64; -ENXIO no in-sync leg to
+  // copy from.
+  int add_leg(const LegDevice& device, int replaces);
+  // The legs above move down by one. -EBUSY the last in-sync one; -EALREADY it is being replaced; -EAGAIN
+  // others are being copied from it.
+  int remove_leg(unsigned leg);
+  // A replacement that is in-sync takes its place. -EINVAL it is none; -EAGAIN it, or the set, is not in sync.
+  int promote_leg(unsigned leg);
+
   int64_t next_not_in_sync(uint64_t from) const;
   // Copies one sync region from the source leg to all others that are in use. 0: it is in sync now; 1: it was
   // already; -errno: it is still not. With the last one the rebuilding legs become in-sync, which is recorded

@@ -1,13 +1,14 @@
 // The inside of MirrorSet, shared by its parts: mirror_set.cc, write_path.cc, zero_path.cc, read_path.cc,
-// leg_states.cc, set_state.cc, recovery.cc, background.cc.
+// leg_states.cc, leg_changes.cc, set_state.cc, recovery.cc, background.cc.
 //
 // Who waits for what (so that nothing can wait in a circle):
 // - range lock -> buffer -> nothing. A thread takes its range first and holds at most one pooled buffer, none
 // while it waits for a range.
 // - LOCK ORDER of mutexes: state_mutex -> background_mutex, gate_mutex (leaves); state_mutex -> SyncRegions
 // -> log. None is held over I/O.
-// - `where` (the devices) is read under a range of the range lock, kLegsRange at least, and changed with all
-// of it and state_mutex.
+// - `where` (the devices) and `legs` are read under a range of the range lock, kLegsRange at least, and
+// changed with all of it and state_mutex. An index of a leg that outlives the range is checked against
+// legs_epoch.
 #pragma once
 
 #include <atomic>
@@ -31,6 +32,8 @@ inline constexpr unsigned kNoLeg = UINT32_MAX;
 struct LegView {
   ErrorBits in_sync = 0;
   ErrorBits active = 0;  // in-sync or rebuilding: what is written to
+  ErrorBits all = 0;     // every leg, replacements too
+  ErrorBits places = 0;  // every leg but replacements
   unsigned source = 0;   // where sync regions that are not in sync are read; meaningless when in_sync is 0
   // The record's generation in which the last leg left. Until it is durable no write that went without that
   // leg is acknowledged.
@@ -50,6 +53,7 @@ struct Leg {
   LegErrors errors;
   uint8_t error_kinds = 0;
   uint64_t left_generation = 0;
+  int replaces = -1;  // a replacement: the leg whose place it takes when it is in-sync; -1: a leg
   Uuid uuid{};
   DeviceIdentity identity;  // as recorded: of the device with the leg's data, not of an untrusted one
   LegCounters counters;
@@ -87,9 +91,11 @@ struct MirrorSet::Impl {
   std::atomic<uint64_t> read_turn{0};
   std::atomic<uint64_t> user_ios{0};
   std::vector<IoRegion> where;
+  // Grows when legs come, go or change places: an index from before may be another leg's.
+  std::atomic<uint64_t> legs_epoch{0};
 
   mutable Mutex state_mutex;
-  std::vector<std::unique_ptr<Leg>> legs;  // the vector is constant
+  std::vector<std::unique_ptr<Leg>> legs;  // changed and read as `where`, or read with state_mutex
   std::vector<std::shared_ptr<Device>> retired
       GUARDED_BY(state_mutex);  // replaced devices that owe us late I/O
   LegView view GUARDED_BY(state_mutex);
@@ -128,11 +134,14 @@ struct MirrorSet::Impl {
     MutexLock lock(state_mutex);
     return view;
   }
+  bool every_leg_active() const {
+    MutexLock lock(state_mutex);
+    return view.active == view.all;
+  }
   uint64_t current_generation() const {
     MutexLock lock(state_mutex);
     return generation;
   }
-  ErrorBits all_legs() const { return legs.size() == 64 ? ~ErrorBits{0} : (ErrorBits{1} << legs.size()) - 1; }
   void tell(SetEventKind kind, int leg = -1, int err = 0, sector_t sector = 0) const;
 
   // mirror_set.cc
@@ -153,7 +162,8 @@ struct MirrorSet::Impl {
   // leg_states.cc: what errors mean
   void note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset)
       REQUIRES(state_mutex);
-  bool take_out(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset);
+  bool take_out(ErrorBits bits, LegErrorKind kind, const DmIoResult& result, uint64_t offset,
+                std::optional<uint64_t> epoch = std::nullopt);
   bool take_out_one(unsigned leg, LegErrorKind kind, int err, uint64_t offset);
   int settle(const LegView& seen, const DmIoResult& result, LegErrorKind kind, uint64_t offset,
              uint64_t length);
@@ -176,8 +186,14 @@ struct MirrorSet::Impl {
   int read_blocks(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
                   ReadOutcome* outcome);
   unsigned choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried);
-  void repair_read(unsigned leg, uint64_t offset, uint64_t length);
+  void repair_read(unsigned leg, uint64_t offset, uint64_t length, uint64_t epoch);
   int repair_piece(BufferRef* buffer, unsigned leg, uint64_t offset, size_t length);
+
+  // leg_changes.cc
+  int check_new_leg(const LegDevice& device, int replaces) REQUIRES(state_mutex);
+  void put_in(unsigned index, std::unique_ptr<Leg> leg, IoRegion region) REQUIRES(state_mutex);
+  std::unique_ptr<Leg> take_from(unsigned index, IoRegion* region) REQUIRES(state_mutex);
+  void retire(std::shared_ptr<Device> device) REQUIRES(state_mutex);
 
   // recovery.cc
   int recover_locked(uint64_t sync_region);

@@ -32,12 +32,14 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset) {
   if (offset > self.size || size > self.size - offset) return -EINVAL;
   if (size == 0) return 0;
   self.user_ios.fetch_add(1, std::memory_order_relaxed);
+  uint64_t epoch = 0;
   std::array<FailedRange, kMostRepairs> failed;
   size_t failed_count = 0;
   {
     // Locked over all pieces: a read sees each write wholly or not at all.
     RangeLock::Guard range(self.range_lock, round_down(offset, self.block),
                            round_up(offset + size, self.block), RangeLock::Mode::kShared);
+    epoch = self.legs_epoch.load(std::memory_order_relaxed);
     BufferRef buffer;
     auto* at = static_cast<uint8_t*>(data);
     while (size > 0) {
@@ -64,7 +66,7 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset) {
     }
   }
   for (size_t i = 0; i < failed_count && !self.read_only; i++) {
-    self.repair_read(failed[i].leg, failed[i].offset, failed[i].length);
+    self.repair_read(failed[i].leg, failed[i].offset, failed[i].length, epoch);
   }
   return 0;
 }
@@ -110,8 +112,9 @@ int MirrorSet::Impl::read_blocks(BufferRef* buffer, size_t buffer_offset, size_t
 }
 
 // A leg that could not give a range gets it rewritten from good data, and gives it back, or is out.
-void MirrorSet::Impl::repair_read(unsigned leg, uint64_t offset, uint64_t length) {
+void MirrorSet::Impl::repair_read(unsigned leg, uint64_t offset, uint64_t length, uint64_t epoch) {
   RangeLock::Guard range(range_lock, offset, offset + length, RangeLock::Mode::kExclusive);
+  if (legs_epoch.load(std::memory_order_relaxed) != epoch) return;  // it will fail, and be repaired, again
   const uint64_t first = regions->of(offset);
   const uint64_t last = regions->of(offset + length - 1);
   // Dirty first: a crash in the middle must not leave a torn leg unnoticed.

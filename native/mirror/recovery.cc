@@ -130,10 +130,10 @@ int MirrorSet::begin_rebuild(unsigned leg, std::optional<LegDevice> device, bool
   Impl::Inside entered(self);
   if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return -EROFS;
-  if (leg >= self.legs.size()) return -EINVAL;
   {
     // No I/O of the set is under way while the leg comes in: from here on every write goes to it.
     RangeLock::Guard everything(self.range_lock, 0, UINT64_MAX, RangeLock::Mode::kExclusive);
+    if (leg >= self.legs.size()) return -EINVAL;
     Leg& coming = *self.legs[leg];
     {
       MutexLock lock(self.state_mutex);

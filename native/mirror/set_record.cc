@@ -51,6 +51,7 @@ constexpr size_t kLegLeftGenerationAt = 56;
 constexpr size_t kLegErrorsAt = 64;
 constexpr size_t kLegLastSectorAt = 96;
 constexpr size_t kLegLastTimeAt = 104;
+constexpr size_t kLegReplacesAt = 112;  // 1 more than the index; 0: it is no replacement
 constexpr size_t kLegSerialAt = 128;
 static_assert(kLegSerialAt + kMaxSerialBytes == kLegRecordBytes);
 static_assert(kLegErrorsAt + kLegErrorKinds * 8 == kLegLastSectorAt);
@@ -83,6 +84,7 @@ void encode_leg(const LegRecord& leg, uint8_t* to) {
   to[kLegKindAt] = leg.identity.kind == DeviceKind::kBlock ? 1 : 2;
   to[kLegStateAt] = static_cast<uint8_t>(leg.state);
   to[kLegErrorKindsAt] = leg.error_kinds;
+  to[kLegReplacesAt] = static_cast<uint8_t>(leg.replaces + 1);
   to[kLegSerialLengthAt] = static_cast<uint8_t>(write_serial(leg.identity.serial, to + kLegSerialAt));
   store_le32(to + kLegLastErrnoAt, static_cast<uint32_t>(leg.errors.last_errno));
   store_le64(to + kLegDevAt, leg.identity.dev);
@@ -101,6 +103,7 @@ bool decode_leg(const uint8_t* from, LegRecord* leg) {
   if (from[kLegStateAt] > static_cast<uint8_t>(LegState::kMissing)) return false;
   if (from[kLegErrorKindsAt] >= 1u << kLegErrorKinds) return false;
   if (from[kLegSerialLengthAt] > kMaxSerialBytes) return false;
+  if (from[kLegReplacesAt] > kMaxIoRegions) return false;
   std::memcpy(leg->uuid.data(), from + kLegUuidAt, leg->uuid.size());
   leg->identity.kind = from[kLegKindAt] == 1 ? DeviceKind::kBlock : DeviceKind::kFile;
   leg->identity.dev = load_le64(from + kLegDevAt);
@@ -108,6 +111,7 @@ bool decode_leg(const uint8_t* from, LegRecord* leg) {
   leg->identity.serial.assign(reinterpret_cast<const char*>(from + kLegSerialAt), from[kLegSerialLengthAt]);
   leg->state = static_cast<LegState>(from[kLegStateAt]);
   leg->error_kinds = from[kLegErrorKindsAt];
+  leg->replaces = from[kLegReplacesAt] - 1;
   leg->sector = load_le64(from + kLegSectorAt);
   leg->count = load_le64(from + kLegCountAt);
   leg->left_generation = load_le64(from + kLegLeftGenerationAt);
@@ -215,6 +219,8 @@ RecordDecode decode_record(std::span<const uint8_t> bytes, unsigned slot, uint64
   for (uint32_t i = 0; i < legs; i++) {
     if (!decode_leg(at + kRecordHeaderBytes + i * kLegRecordBytes, &decoded.legs[i]))
       return RecordDecode::kInvalid;
+    const int replaces = decoded.legs[i].replaces;
+    if (replaces >= static_cast<int>(legs) || replaces == static_cast<int>(i)) return RecordDecode::kInvalid;
   }
   *record = std::move(decoded);
   return RecordDecode::kOk;

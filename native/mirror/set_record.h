@@ -26,6 +26,7 @@ struct LegRecord {
   sector_t sector = 0;
   sector_t count = 0;
   LegState state = LegState::kInSync;
+  int replaces = -1;             // a replacement: index of the leg whose place it takes; -1: a leg
   uint64_t left_generation = 0;  // of the record in which it stopped being in-sync; 0: it has not
   LegErrors errors;
   uint8_t error_kinds = 0;  // bit by LegErrorKind: the set's error bits of this leg

@@ -1,13 +1,12 @@
 #include "mirror/set_start.h"
 
+#include <bit>
 #include <cerrno>
+
+#include "mirror/leg_match.h"
 
 namespace dmiofs {
 namespace {
-
-bool at_recorded_place(const LegOptions& given, const LegRecord& recorded) {
-  return record_identity(given.bdev->info().identity) == recorded.identity && given.sector == recorded.sector;
-}
 
 LegState start_state(const LegOptions& given, const LegRecord& recorded) {
   if (given.bdev == nullptr) return LegState::kMissing;
@@ -41,20 +40,35 @@ bool is_other_order(const MirrorSetOptions& options, const SetRecord& record) {
   return true;
 }
 
-Error too_few(const MirrorSetOptions& options, const SetRecord& record, unsigned trusted, unsigned needed) {
+Error too_few(const MirrorSetOptions& options, const SetRecord& record, const std::vector<int>& entries,
+              unsigned trusted, unsigned needed) {
   std::string reasons;
   for (unsigned index = 0; index < options.legs.size(); index++) {
-    const std::string reason = why_not(options.legs[index], record.legs[index]);
+    const std::string reason =
+        entries[index] < 0 ? "is not in the record"
+                           : why_not(options.legs[index], record.legs[static_cast<size_t>(entries[index])]);
     if (reason != "in-sync")
       reasons += "leg " + std::to_string(index) + " (" + options.legs[index].device + ") " + reason + "; ";
   }
-  std::string what =
-      is_other_order(options, record) ? "the record has these legs in another order: restore it in the config"
-      : trusted > 0                   ? "bring a leg back, or set `start: any`"
-                    : "bring the device of the last in-sync leg back; no other one may be trusted";
+  std::string what = options.legs.size() == record.legs.size() && is_other_order(options, record)
+                         ? "the record has these legs in another order: restore it in the config"
+                     : trusted > 0
+                         ? "bring a leg back, or set `start: any`"
+                         : "bring the device of the last in-sync leg back; no other one may be trusted";
   return Error{ENXIO, "start set", options.name,
                reasons + std::to_string(trusted) + " of " + std::to_string(needed) +
                    " needed legs are in-sync; " + what};
+}
+
+// A leg that the record does not know: nothing on it is trusted.
+LegRecord new_leg(const MirrorSetOptions& options, const LegOptions& given, uint64_t generation) {
+  LegRecord leg;
+  leg.sector = given.sector;
+  leg.count = options.count;
+  leg.state = given.bdev == nullptr ? LegState::kMissing : LegState::kFailed;
+  leg.replaces = given.replaces;
+  leg.left_generation = generation;
+  return leg;
 }
 
 }  // namespace
@@ -65,23 +79,33 @@ Result<StartPlan> plan_start(const MirrorSetOptions& options, const SetRecord& r
                  "its log was made for " + std::to_string(recorded) + " " + what + ", the config says " +
                      std::to_string(given)};
   };
-  if (record.legs.size() != options.legs.size())
-    return other_shape("legs", record.legs.size(), options.legs.size());
   if (record.count != options.count) return other_shape("sectors", record.count, options.count);
   if (record.sync_region_sectors != options.sync_region_sectors) {
     return other_shape("sectors a sync region", record.sync_region_sectors, options.sync_region_sectors);
   }
   StartPlan plan;
   plan.sync_dirty = !record.clean || options.log_distrusted;
-  unsigned trusted = 0;
+  ErrorBits trusted_places = 0;
+  unsigned places = 0;
+  const std::vector<int> entries = match_legs(options.legs, record.legs);
   for (unsigned index = 0; index < options.legs.size(); index++) {
-    LegRecord leg = record.legs[index];
-    leg.state = start_state(options.legs[index], record.legs[index]);
-    const bool was_good =
-        record.legs[index].state == LegState::kInSync || record.legs[index].state == LegState::kRebuilding;
-    if (leg.state == LegState::kInSync) trusted++;
+    const LegOptions& given = options.legs[index];
+    if (given.replaces < 0) places++;
+    if (entries[index] < 0) {
+      plan.legs.push_back(new_leg(options, given, record.generation + 1));
+      plan.not_trusted.push_back(index);
+      continue;
+    }
+    const LegRecord& recorded = record.legs[static_cast<size_t>(entries[index])];
+    LegRecord leg = recorded;
+    leg.replaces = given.replaces;
+    leg.state = start_state(given, recorded);
+    const bool was_good = recorded.state == LegState::kInSync || recorded.state == LegState::kRebuilding;
+    // A replacement that is in-sync holds what the leg in its place does.
+    if (leg.state == LegState::kInSync)
+      trusted_places |= error_bit(given.replaces < 0 ? index : static_cast<unsigned>(given.replaces));
     if (leg.state == LegState::kRebuilding) plan.sync_dirty = true;
-    if (was_good && leg.state != record.legs[index].state) {
+    if (was_good && leg.state != recorded.state) {
       leg.left_generation = record.generation + 1;
       plan.not_trusted.push_back(index);
     }
@@ -89,11 +113,11 @@ Result<StartPlan> plan_start(const MirrorSetOptions& options, const SetRecord& r
     if (options.log_distrusted && leg.state != LegState::kInSync) leg.identity = DeviceIdentity{};
     plan.legs.push_back(std::move(leg));
   }
-  const auto all = static_cast<unsigned>(options.legs.size());
+  const auto trusted = static_cast<unsigned>(std::popcount(trusted_places));
   const unsigned needed = options.start == StartPolicy::kAny        ? 1
-                          : options.start == StartPolicy::kMajority ? all / 2 + 1
-                                                                    : all;
-  if (trusted < needed) return too_few(options, record, trusted, needed);
+                          : options.start == StartPolicy::kMajority ? places / 2 + 1
+                                                                    : places;
+  if (trusted < needed) return too_few(options, record, entries, trusted, needed);
   return plan;
 }
 
@@ -108,6 +132,7 @@ SetRecord make_record(const MirrorSetOptions& options) {
     leg.sector = given.sector;
     leg.count = options.count;
     leg.state = given.bdev == nullptr ? LegState::kMissing : given.state;
+    leg.replaces = given.replaces;
     record.legs.push_back(std::move(leg));
   }
   return record;

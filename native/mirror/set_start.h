@@ -1,7 +1,7 @@
 // Which legs a set may trust when it starts: what the record says, checked against the devices that are
 // there.
 //
-// A leg is trusted when the newest record says that it was in-sync (or rebuilding) and the device is the
+// Which entry of the record a leg is: mirror/leg_match.h. A leg is trusted when the newest record says that it was in-sync (or rebuilding) and the device is the
 // recorded one, at the recorded place. One that left stays out until it is re-added or replaced, whatever its
 // device holds; nothing is guessed (docs/mirror.md, K1 and K5).
 //

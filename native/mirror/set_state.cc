@@ -43,7 +43,11 @@ void MirrorSet::Impl::changed() {
 void MirrorSet::Impl::recompute_view() {
   ErrorBits in_sync = 0;
   ErrorBits active = 0;
+  view.all = 0;
+  view.places = 0;
   for (unsigned index = 0; index < legs.size(); index++) {
+    view.all |= error_bit(index);
+    if (legs[index]->replaces < 0) view.places |= error_bit(index);
     if (legs[index]->state == LegState::kInSync) in_sync |= error_bit(index);
     if (legs[index]->state == LegState::kInSync || legs[index]->state == LegState::kRebuilding)
       active |= error_bit(index);
@@ -58,6 +62,7 @@ void MirrorSet::Impl::recompute_view() {
 
 SetRecord MirrorSet::Impl::build_record() {
   record.generation = generation;
+  record.legs.resize(legs.size());
   for (unsigned index = 0; index < legs.size(); index++) {
     const Leg& leg = *legs[index];
     LegRecord& stored = record.legs[index];
@@ -66,6 +71,7 @@ SetRecord MirrorSet::Impl::build_record() {
     stored.sector = leg.sector;
     stored.count = count;
     stored.state = leg.state;
+    stored.replaces = leg.replaces;
     stored.left_generation = leg.left_generation;
     stored.errors = leg.errors;
     stored.error_kinds = leg.error_kinds;
@@ -77,21 +83,26 @@ SetRecord MirrorSet::Impl::build_record() {
 // cache of the new one, or what was read once would be read differently after a power cut.
 int MirrorSet::Impl::flush_copies() {
   const uint64_t done = copies_done.load();
-  if (copies_flushed.load() >= done) return 0;
-  std::vector<IoRegion> devices;  // a copy: no range need be held here
-  ErrorBits in_sync = 0;
-  {
-    MutexLock lock(state_mutex);
-    devices = where;
-    in_sync = view.in_sync;
+  while (copies_flushed.load() < done) {
+    std::vector<IoRegion> devices;  // a copy: no range need be held here
+    ErrorBits in_sync = 0;
+    uint64_t epoch = 0;
+    {
+      MutexLock lock(state_mutex);
+      devices = where;
+      in_sync = view.in_sync;
+      epoch = legs_epoch.load();
+    }
+    DmIoResult result;
+    {
+      BufferRef buffer = dm_io.acquire(0);
+      dm_io.run(buffer, IoOp::kFlush, devices, ~in_sync, 0, 0, 0, deadline(), &result);
+    }
+    if (result.error_bits != 0 && !take_out(result.error_bits, LegErrorKind::kFlush, result, 0, epoch))
+      return -EIO;
+    // Else these were perhaps other legs: once more.
+    if (result.error_bits == 0 || legs_epoch.load() == epoch) raise_to(&copies_flushed, done);
   }
-  DmIoResult result;
-  {
-    BufferRef buffer = dm_io.acquire(0);
-    dm_io.run(buffer, IoOp::kFlush, devices, ~in_sync, 0, 0, 0, deadline(), &result);
-  }
-  if (result.error_bits != 0 && !take_out(result.error_bits, LegErrorKind::kFlush, result, 0)) return -EIO;
-  raise_to(&copies_flushed, done);
   return 0;
 }
 
@@ -150,10 +161,10 @@ void MirrorSet::Impl::note_log_success() {
 
 int MirrorSet::clear_errors(int leg) {
   Impl& self = *impl_;
-  if (leg >= static_cast<int>(self.legs.size()) || leg < -1) return -EINVAL;
   uint64_t wanted = 0;
   {
     MutexLock lock(self.state_mutex);
+    if (leg >= static_cast<int>(self.legs.size()) || leg < -1) return -EINVAL;
     for (unsigned index = 0; index < self.legs.size(); index++) {
       if (leg >= 0 && static_cast<unsigned>(leg) != index) continue;
       self.legs[index]->errors = LegErrors{};

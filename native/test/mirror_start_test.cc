@@ -116,12 +116,72 @@ TEST(set_start, a_record_of_another_set_is_refused) {
   Start start(2);
   start.options.count = 1024;
   CHECK(start.refused_for("2048 sectors"));
-  Start shorter(2);
-  shorter.options.legs.pop_back();
-  CHECK(shorter.refused_for("2 legs"));
   Start regions(2);
   regions.options.sync_region_sectors = 64;
   CHECK(regions.refused_for("1024 sectors a sync region"));
+}
+
+TEST(set_start, fewer_legs_than_recorded_are_known_by_their_devices) {
+  Start start(3);
+  start.record.legs[1].state = LegState::kFailed;
+  start.options.legs.erase(start.options.legs.begin());
+  CHECK_EQ(start.states(), "failed in-sync");
+  // A missing one could be any: its place says which, and it is not trusted.
+  start.options.legs[0].bdev = nullptr;
+  CHECK_EQ(start.states(), "missing in-sync");
+  start.options.legs.pop_back();
+  CHECK(start.refused_for("0 of 1 needed legs"));
+}
+
+TEST(set_start, a_leg_that_the_record_does_not_know_is_not_trusted) {
+  Start start(2);
+  start.options.legs.push_back({"d9", device_named("d9"), 0});
+  CHECK_EQ(start.states(), "in-sync in-sync failed");
+  // Not even where another one was.
+  std::swap(start.options.legs[0], start.options.legs[2]);
+  CHECK_EQ(start.states(), "failed in-sync in-sync");
+  auto plan = plan_start(start.options, start.record);
+  REQUIRE(plan.ok());
+  CHECK(plan.value().legs[0].identity == DeviceIdentity{});
+}
+
+// The program can end between any two steps of a replacement: config with it, record with it, in-sync, config
+// with the new device only, record with the new device only.
+TEST(set_start, a_replacement_goes_on_wherever_it_was_interrupted) {
+  Start start(2);
+  LegOptions coming{"d9", device_named("d9"), 16};
+  coming.replaces = 1;
+  start.options.legs.push_back(coming);
+  CHECK_EQ(start.states(), "in-sync in-sync failed");  // not in the record yet
+
+  start.record = make_record(start.options);
+  start.record.generation = 50;
+  start.record.legs[2].state = LegState::kRebuilding;
+  CHECK_EQ(start.states(), "in-sync in-sync rebuilding, unclean");
+  start.record.legs[2].state = LegState::kInSync;
+  CHECK_EQ(start.states(), "in-sync in-sync in-sync");
+
+  // The new device only, in the old one's place: what the replacement holds counts.
+  start.options.legs.pop_back();
+  coming.replaces = -1;
+  start.options.legs[1] = coming;
+  start.record.legs[0].state = LegState::kFailed;
+  CHECK_EQ(start.states(), "failed in-sync");
+  start.record.legs[2].state = LegState::kRebuilding;
+  CHECK(start.refused_for("0 of 1 needed legs"));
+}
+
+TEST(set_start, an_in_sync_replacement_stands_for_the_leg_in_its_place) {
+  Start start(2);
+  LegOptions coming{"d9", device_named("d9"), 16};
+  coming.replaces = 1;
+  start.options.legs.push_back(coming);
+  start.options.start = StartPolicy::kAll;
+  start.record = make_record(start.options);
+  start.record.legs[1].state = LegState::kFailed;
+  CHECK_EQ(start.states(), "in-sync failed in-sync");
+  start.record.legs[2].state = LegState::kRebuilding;
+  CHECK(start.refused_for("1 of 2 needed legs"));
 }
 
 TEST(set_start, a_log_that_someone_else_wrote_makes_legs_that_were_out_come_back_whole) {

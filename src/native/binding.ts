@@ -147,6 +147,8 @@ export type ReadPolicy = 'primary' | 'round-robin' | 'fastest';
 export interface SetLegOptions {
   readonly device: string;
   readonly sector: number;
+  /** A replacement: index of the leg whose place it takes when it is in-sync. */
+  readonly replaces?: number;
 }
 
 export interface SetOptions {
@@ -175,6 +177,8 @@ export interface LegSnapshot {
   readonly sector: number;
   readonly count: number;
   readonly state: LegState;
+  /** A replacement: index of the leg whose place it takes when it is in-sync; -1: a leg. */
+  readonly replaces: number;
   /** One dm-mirror health character: A a D F S R U. */
   readonly health: string;
   readonly readErrors: number;
@@ -245,8 +249,20 @@ export interface NativeSet {
   failLeg(leg: number): Promise<void>;
   /** -1: all legs. */
   clearErrors(leg: number): Promise<void>;
-  /** A failed or missing leg comes back as rebuilding; a missing one is opened again. `full`: everything is copied, not only what changed. */
-  beginRebuild(leg: number, options: { readonly full: boolean }): Promise<void>;
+  /**
+   * A failed or missing leg comes back as rebuilding, its device opened again, or another one in its place. `full`: everything is
+   * copied, not only what changed.
+   */
+  beginRebuild(
+    leg: number,
+    options: { readonly full: boolean } | { readonly full: true; readonly device: string; readonly sector: number },
+  ): Promise<void>;
+  /** A leg more, the last one, rebuilding. Rejects with EEXIST, EALREADY, E2BIG, ENOSPC, EINVAL, ENXIO, EBUSY, EROFS, EIO. */
+  addLeg(leg: SetLegOptions): Promise<void>;
+  /** The legs above move down. Rejects with EBUSY (the last in-sync one), EALREADY (it is being replaced), EAGAIN, EIO. */
+  removeLeg(leg: number): Promise<void>;
+  /** A replacement that is in-sync takes its place. Rejects with EAGAIN when it cannot yet, EINVAL, EIO. */
+  promoteLeg(leg: number): Promise<void>;
   /** -1: none. */
   nextNotInSync(from: number): number;
   recoverSyncRegion(syncRegion: number): Promise<'copied' | 'skipped' | 'failed'>;

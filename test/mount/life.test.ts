@@ -283,7 +283,8 @@ describe.skipIf(!canMount)('the life of a mount', () => {
       const { pid } = await scene.mount(config, mountpoint);
       process.kill(pid, 'SIGKILL');
       await ended(pid);
-      expect((await run('stat', [file])).stderr).toContain('Transport endpoint is not connected');
+      // ENOTCONN, or ECONNABORTED for what was asked while the kernel ended the connection.
+      expect((await run('stat', [file])).stderr).toMatch(/endpoint is not connected|connection abort/);
       const said = await dmiofs('status', mountpoint);
       expect(said.code).not.toBe(0);
       expect(said.stderr).toContain('has died');
