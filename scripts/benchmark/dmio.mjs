@@ -1,6 +1,6 @@
 // The dm-io API from JavaScript against fio's io_uring engine on the same two files, interleaved: medians of N rounds, and the ratio.
 //
-//   node scripts/bench/dmio.mjs [FOLDER] [ROUNDS] [SECONDS]
+//   node scripts/benchmark/dmio.mjs [FOLDER] [ROUNDS] [SECONDS]
 //
 // A unit is one request to both files at 32 in flight; fio writes to both at depth 32 each, and its unit is the slower file's rate.
 import { execFileSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 // What resync and the log cost, by the real command line on image files: interleaved rounds, medians, ratios.
 //
-//   node scripts/bench/resync.mjs [FOLDER] [ROUNDS]
+//   node scripts/benchmark/resync.mjs [FOLDER] [ROUNDS]
 //
 // - a full resync of a 1 GiB set against a plain direct copy of the leg (dd, direct on both sides, 1 MiB)
 // - a resync with 1 % of the sync regions dirty against the full one
