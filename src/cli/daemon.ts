@@ -8,11 +8,12 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Logger } from 'pino';
+import { ConfigLegs } from '../config/config-legs.js';
 import { loadConfig } from '../config/load.js';
 import { type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import { messageOf } from '../errors.js';
 import { MirrorSet } from '../mirror/mirror-set.js';
-import { type FaultRule, type NativeBinding, native } from '../native/binding.js';
+import { type DeviceProbe, type FaultRule, type NativeBinding, native } from '../native/binding.js';
 import { openDaemonLog } from './daemon-log.js';
 import { MountPoint } from '../fuse/mount.js';
 import { clearMountpoint, mountKey, MountLock } from '../fuse/mount-lock.js';
@@ -39,6 +40,7 @@ function openSets(
   binding: NativeBinding,
   config: ResolvedConfig,
   options: DaemonOptions,
+  keeper: ConfigLegs,
   log: Logger,
 ): MirrorSet[] {
   const opened: MirrorSet[] = [];
@@ -50,7 +52,10 @@ function openSets(
           {
             name: set.name,
             count: set.count,
-            legs: set.legs.map(({ device, sector }) => ({ device, sector })),
+            legs: [
+              ...set.legs.map(({ device, sector }) => ({ device, sector })),
+              ...set.replacements.map(({ device, sector, replaces }) => ({ device, sector, replaces })),
+            ],
             readPolicy: set.readPolicy,
             ioTimeoutMs: set.ioTimeoutMs,
             readOnly: set.readOnly || options.readOnly,
@@ -58,6 +63,10 @@ function openSets(
             log: { path: set.logPath, start: set.start },
           },
           {
+            keeper,
+            onProblem: (name, message) => {
+              log.error({ set: name }, message);
+            },
             onEvent: (event) => {
               const { kind, ...rest } = event;
               log[kind === 'resync-started' || kind === 'resync-finished' ? 'info' : 'error'](rest, kind);
@@ -119,7 +128,13 @@ export class Daemon {
       const io = binding.openIo({ engine: config.engine, faults: options.faultRules !== undefined });
       for (const rule of options.faultRules ?? []) binding.faultAdd(rule);
       log.info({ engine: io.engine, reason: io.reason, config: config.file, mountpoint }, 'starting');
-      opened.push(...openSets(binding, config, options, log));
+      const keeper = new ConfigLegs({
+        file: config.file,
+        mountpoint,
+        probeDevice: (path) => binding.probeDevice(path),
+        knownProbe: rememberProbes(config),
+      });
+      opened.push(...openSets(binding, config, options, keeper, log));
       for (const missing of binding.protectFromReclaim())
         log.warn(`not protected from memory reclaim: ${missing}`);
       process.env['FUSE_THREAD_STACK'] ??= String(THREAD_STACK);
@@ -211,6 +226,16 @@ export class Daemon {
       this.#log.warn(messageOf(error));
     }
   }
+}
+
+/** What a device of the mount was when it was mounted: one that hangs now is not looked at again by the thread that serves names. */
+function rememberProbes(config: ResolvedConfig): (path: string) => DeviceProbe | undefined {
+  const known = new Map<string, DeviceProbe>();
+  for (const { legs, replacements } of config.sets) {
+    for (const { device, probe } of [...legs, ...replacements])
+      if (probe !== undefined) known.set(device, probe);
+  }
+  return (path) => known.get(path);
 }
 
 /** A dead mount cannot be looked up, but its parent can. */

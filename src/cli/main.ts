@@ -7,6 +7,7 @@ import { checkConfigCommand } from './commands/check-config.js';
 import { controlCommands } from './commands/control.js';
 import { fromTableCommand } from './commands/from-table.js';
 import { initCommand } from './commands/init.js';
+import { legCommands } from './commands/legs.js';
 import { mountCommand } from './commands/mount.js';
 import { statusCommand } from './commands/status.js';
 import { tableCommand } from './commands/table.js';
@@ -60,6 +61,7 @@ export async function main(args: readonly string[]): Promise<number> {
     statusCommand,
     checkConfigCommand,
     ...controlCommands,
+    ...legCommands,
     waitCommand,
     tableCommand,
     fromTableCommand,

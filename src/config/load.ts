@@ -15,6 +15,8 @@ export interface RegionConfig {
   readonly sector: number;
   /** undefined: up to the device's end. */
   readonly count: number | undefined;
+  /** What is to take its place when all has been copied to it. */
+  readonly replacement: { readonly device: string; readonly sector: number } | undefined;
 }
 
 export interface SetConfig {
@@ -61,7 +63,12 @@ export function defaultStateDir(
 /** Throws a ConfigError with all that is wrong in the file. */
 export function loadConfig(path: string): Config {
   const file = resolve(path);
-  const parsed = parseYaml(file, readText(file));
+  return loadConfigText(file, readText(file));
+}
+
+/** `text` as what the config file `file` (absolute) holds. */
+export function loadConfigText(file: string, text: string): Config {
+  const parsed = parseYaml(file, text);
   const checked = checkSchema(parsed);
   if (!checked.ok) throw new ConfigError(file, checked.issues);
   const issue = (at: KeyPath, message: string): ConfigIssue => ({
@@ -83,10 +90,14 @@ function buildConfig(file: string, text: ConfigText, issue: Config['issue']): Co
   const sets = Object.entries(text.sets).map(
     ([name, set]): SetConfig => ({
       name,
-      regions: set.regions.map(({ device, sector, count }) => ({
+      regions: set.regions.map(({ device, sector, count, replacement }) => ({
         device: resolve(base, device),
         sector,
         count,
+        replacement:
+          replacement === undefined
+            ? undefined
+            : { device: resolve(base, replacement.device), sector: replacement.sector },
       })),
       size: set.size === undefined ? undefined : sizeOf(set.size),
       readPolicy: set.read_policy,

@@ -19,6 +19,8 @@ export interface ResolvedSet extends SetConfig {
   /** Sectors. */
   readonly count: number;
   readonly legs: readonly ResolvedLeg[];
+  /** Devices that are to take a leg's place. */
+  readonly replacements: readonly (ResolvedLeg & { readonly replaces: number })[];
 }
 
 export interface ResolvedConfig extends Omit<Config, 'sets' | 'issue'> {
@@ -101,20 +103,31 @@ class Resolver {
   #resolveSet(set: SetConfig): ResolvedSet {
     const at = ['sets', set.name] as const;
     const before = this.#issues.length;
-    const legs = set.regions.map((region, index) => {
-      const path = [...at, 'regions', index, 'device'];
-      const probe = this.#probe(region.device, path);
-      this.#checkDevice(region.device, probe, path);
-      if (probe?.readOnly === true && !set.readOnly) this.#refuse(path, READ_ONLY);
-      return { device: region.device, sector: region.sector, probe };
-    });
+    const legs = set.regions.map((region, index) => this.#leg(set, region, [...at, 'regions', index]));
     if (this.#options.creating === true) this.#checkNew(set, legs);
     const count = this.#count(set, legs, before);
+    const replacements = set.regions.flatMap(({ replacement }, replaces) => {
+      if (replacement === undefined) return [];
+      const path = [...at, 'regions', replaces, 'replacement'];
+      if (this.#options.creating === true)
+        this.#refuse(path, 'must not be there: a new set has nothing to replace');
+      return [{ ...this.#leg(set, replacement, path), replaces }];
+    });
     if (count !== undefined) {
-      for (const [index, leg] of legs.entries()) this.#checkRegion(set, leg, index, count);
+      for (const [index, leg] of legs.entries()) this.#checkRegion([...at, 'regions', index], leg, count);
+      for (const leg of replacements)
+        this.#checkRegion([...at, 'regions', leg.replaces, 'replacement'], leg, count);
     }
     this.#checkLog(set);
-    return { ...set, count: count ?? 0, legs };
+    return { ...set, count: count ?? 0, legs, replacements };
+  }
+
+  #leg(set: SetConfig, { device, sector }: Omit<ResolvedLeg, 'probe'>, at: KeyPath): ResolvedLeg {
+    const path = [...at, 'device'];
+    const probe = this.#probe(device, path);
+    this.#checkDevice(device, probe, path);
+    if (probe?.readOnly === true && !set.readOnly) this.#refuse(path, READ_ONLY);
+    return { device, sector, probe };
   }
 
   #checkDevice(device: string, probe: DeviceProbe | undefined, path: KeyPath): void {
@@ -185,8 +198,7 @@ class Resolver {
     return count;
   }
 
-  #checkRegion(set: SetConfig, leg: ResolvedLeg, index: number, count: number): void {
-    const path = ['sets', set.name, 'regions', index];
+  #checkRegion(path: KeyPath, leg: ResolvedLeg, count: number): void {
     const { probe } = leg;
     const start = leg.sector * 512;
     const length = count * 512;

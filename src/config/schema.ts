@@ -72,6 +72,15 @@ export const regionSchema = z.strictObject({
     .min(1, 'must be at least 1 sector')
     .optional()
     .describe("Sectors; default: up to the device's end"),
+  replacement: z
+    .strictObject({
+      device: path.describe('Block device or image file; relative to this file'),
+      sector: sectors.default(0).describe('Start sector of the I/O region'),
+    })
+    .optional()
+    .describe(
+      'Takes the place of this I/O region when all has been copied to it; written by `dmiofs replace`, not by hand',
+    ),
 });
 
 export const logSchema = z.strictObject({

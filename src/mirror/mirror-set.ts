@@ -6,6 +6,7 @@
 import type { NativeBinding, NativeSet, SetEvent, SetOptions } from '../native/binding.js';
 import { type SetStatus, setStatus } from './status.js';
 import { type RegionOutcome, SyncAction, type SyncActionName, type SyncTarget } from './sync-action.js';
+import { LegChanges, type LegPlace, type LegsKeeper } from './leg-changes.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits } from './sync-pacer.js';
 
 export type MirrorSetEvent =
@@ -27,6 +28,10 @@ export type MirrorSetEvent =
 
 export interface MirrorSetHooks {
   readonly onEvent: (event: MirrorSetEvent) => void;
+  /** Something went wrong that nobody waits for. */
+  readonly onProblem?: (set: string, message: string) => void;
+  /** Where a change of the legs is written before it is made. */
+  readonly keeper?: LegsKeeper;
 }
 
 class NativeTarget implements SyncTarget {
@@ -63,6 +68,7 @@ export class MirrorSet {
   readonly native: NativeSet;
   readonly #hooks: MirrorSetHooks;
   readonly #sync: SyncAction;
+  readonly #changes: LegChanges;
   readonly #hasLog: boolean;
 
   private constructor(name: string, set: NativeSet, hasLog: boolean, hooks: MirrorSetHooks) {
@@ -83,10 +89,17 @@ export class MirrorSet {
         },
         onFinish: (action, failed) => {
           this.#hooks.onEvent({ kind: 'resync-finished', set: name, action, failed });
+          this.#changes.settle();
         },
       },
       { limits, paused: kept.paused },
     );
+    this.#changes = new LegChanges(name, set, hooks.keeper, {
+      syncNeeded: () => {
+        this.#sync.start();
+      },
+      problem: (message) => hooks.onProblem?.(name, message),
+    });
   }
 
   /** Opens the devices and starts the set. Throws a NativeError that names the device or the reason. */
@@ -105,6 +118,7 @@ export class MirrorSet {
       if (state !== 'in-sync') this.#hooks.onEvent({ kind: 'degraded-at-start', set: this.name, leg });
     }
     this.#sync.start();
+    this.#changes.resume();
   }
 
   status(): SetStatus {
@@ -125,6 +139,20 @@ export class MirrorSet {
     this.#sync.start();
   }
 
+  /** A leg more; resolves when it is one, rebuilding, and that will last. */
+  addLeg(place: LegPlace): Promise<void> {
+    return this.#changes.add(place);
+  }
+
+  removeLeg(leg: number): Promise<void> {
+    return this.#changes.remove(leg);
+  }
+
+  /** Resolves when the rebuild has begun. */
+  replaceLeg(leg: number, place: LegPlace): Promise<void> {
+    return this.#changes.replace(leg, place);
+  }
+
   async pause(): Promise<void> {
     this.#sync.pause();
     await this.#keepLimits();
@@ -132,6 +160,7 @@ export class MirrorSet {
 
   async resume(): Promise<void> {
     this.#sync.resume();
+    this.#changes.settle();
     await this.#keepLimits();
   }
 
@@ -146,6 +175,7 @@ export class MirrorSet {
 
   async stop(): Promise<void> {
     await this.#sync.stop();
+    await this.#changes.stop();
     await this.native.stop();
   }
 

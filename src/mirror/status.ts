@@ -17,6 +17,10 @@ export const legStatusSchema = z.strictObject({
   sector: count.describe('Start sector of the I/O region'),
   count: count.describe('Sectors'),
   state: z.enum(['in-sync', 'rebuilding', 'failed', 'missing']),
+  replaces: z
+    .int()
+    .nullable()
+    .describe('A replacement: the leg whose place it takes when it is in-sync; null: a leg'),
   health: z.string().length(1).describe('dm-mirror health: A a D F S R U'),
   read_errors: count,
   write_errors: count,
@@ -110,6 +114,7 @@ function legStatus(leg: LegSnapshot, index: number): LegStatus {
     sector: leg.sector,
     count: leg.count,
     state: leg.state,
+    replaces: leg.replaces < 0 ? null : leg.replaces,
     health: leg.health,
     read_errors: leg.readErrors,
     write_errors: leg.writeErrors,

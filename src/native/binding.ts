@@ -255,7 +255,9 @@ export interface NativeSet {
    */
   beginRebuild(
     leg: number,
-    options: { readonly full: boolean } | { readonly full: true; readonly device: string; readonly sector: number },
+    options:
+      | { readonly full: boolean }
+      | { readonly full: true; readonly device: string; readonly sector: number },
   ): Promise<void>;
   /** A leg more, the last one, rebuilding. Rejects with EEXIST, EALREADY, E2BIG, ENOSPC, EINVAL, ENXIO, EBUSY, EROFS, EIO. */
   addLeg(leg: SetLegOptions): Promise<void>;

@@ -18,8 +18,13 @@ export async function sendVerb(file: string, verb: string): Promise<void> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const why: Readonly<Record<string, string>> = {
       EINVAL: "it was refused as wrong: the daemon's log has the reason",
-      EBUSY: 'it is the last in-sync leg: it cannot be taken out',
-      EALREADY: 'the leg is out already',
+      EBUSY:
+        'it is the last in-sync leg, or its device is in use or has not yet answered a write that timed out',
+      EALREADY: 'the leg is out, or being replaced, already',
+      EAGAIN: 'others are being copied from it: dmiofs wait, then try again',
+      ENOSPC: 'the device is smaller than the set',
+      E2BIG: 'a set has at most 64 legs',
+      ENXIO: 'no in-sync leg is left to copy from',
       EEXIST: 'the leg is in use already',
       ENODEV: 'its device cannot be opened',
       ENOENT: 'its device is not there',
@@ -31,14 +36,15 @@ export async function sendVerb(file: string, verb: string): Promise<void> {
   }
 }
 
-const file = (yargs: Argv): Argv<{ file: string }> =>
+export const fileOption = (yargs: Argv): Argv<{ file: string }> =>
   yargs.positional('file', {
     type: 'string',
     demandOption: true,
     describe: "a set's file under a mountpoint",
   });
-const fileAndLeg = (yargs: Argv): Argv<{ file: string; leg: string }> =>
-  file(yargs).positional('leg', { type: 'string', demandOption: true, describe: 'index of the leg, from 0' });
+export const legOption = (yargs: Argv): Argv =>
+  yargs.positional('leg', { type: 'string', demandOption: true, describe: 'index of the leg, from 0' });
+const fileAndLeg = (yargs: Argv): Argv => legOption(fileOption(yargs));
 
 export const controlCommands: readonly Command[] = [
   defineCommand<{ file: string; leg: string }>({
@@ -57,26 +63,26 @@ export const controlCommands: readonly Command[] = [
     command: 'clear <file> [leg]',
     describe: 'clear error bits and counters',
     builder: (yargs) =>
-      file(yargs).positional('leg', { type: 'string', describe: 'index of the leg; default: all' }),
+      fileOption(yargs).positional('leg', { type: 'string', describe: 'index of the leg; default: all' }),
     handler: ({ file: path, leg }) => sendVerb(path, leg === undefined ? 'clear' : `clear ${leg}`),
   }),
   defineCommand<{ file: string }>({
     command: 'pause <file>',
     describe: 'hold the running sync action',
-    builder: file,
+    builder: fileOption,
     handler: ({ file: path }) => sendVerb(path, 'pause'),
   }),
   defineCommand<{ file: string }>({
     command: 'resume <file>',
     describe: 'let the sync action go on; what could not be copied is tried again',
-    builder: file,
+    builder: fileOption,
     handler: ({ file: path }) => sendVerb(path, 'resume'),
   }),
   defineCommand<{ file: string; min: string | undefined; max: string | undefined }>({
     command: 'speed <file>',
     describe: 'limits of the sync action, bytes a second',
     builder: (yargs) =>
-      file(yargs)
+      fileOption(yargs)
         .option('min', { type: 'string', describe: 'rate that it keeps beside other I/O, such as 4MiB' })
         .option('max', { type: 'string', describe: 'rate that it never exceeds; 0: no limit' }),
     handler: ({ file: path, min, max }) =>

@@ -8,7 +8,8 @@ import { parseSize } from '../../util/size.js';
 export interface ControlVerb {
   readonly name: string;
   readonly usage: string;
-  readonly run: (set: MirrorSet, words: readonly string[]) => Promise<void>;
+  /** `rest`: all that stands after the name, blanks kept. */
+  readonly run: (set: MirrorSet, words: readonly string[], rest: string) => Promise<void>;
 }
 
 function invalid(verb: string, text: string): DmiofsError {
@@ -75,9 +76,37 @@ const speed: Run = async (set, words) => {
   await set.setSpeed(parseSpeed(words, set.speedLimits));
 };
 
+/** `[sector=N] DEVICE`: the device is the rest of the line, blanks and all. */
+function parsePlace(verb: string, rest: string): { device: string; sector: number } {
+  const found = /^(?:sector=(\S*) +)?(.*)$/.exec(rest);
+  const sector = found?.[1];
+  if (sector !== undefined && !/^(0|[1-9][0-9]{0,14})$/.test(sector))
+    throw invalid(verb, `sector= is a number of sectors, not ${JSON.stringify(sector)}`);
+  const device = found?.[2] ?? '';
+  if (device === '') throw invalid(verb, 'a device is missing');
+  return { device, sector: Number(sector ?? 0) };
+}
+
+const add: Run = async (set, _words, rest) => {
+  await set.addLeg(parsePlace('add', rest));
+};
+
+const remove: Run = async (set, words) => {
+  noMore('remove', words, 1);
+  await set.removeLeg(parseLeg('remove', words[0]));
+};
+
+const replace: Run = async (set, words, rest) => {
+  const leg = parseLeg('replace', words[0]);
+  await set.replaceLeg(leg, parsePlace('replace', rest.replace(/^\S+ */, '')));
+};
+
 export const CONTROL_VERBS: readonly ControlVerb[] = [
   { name: 'fail', usage: 'fail LEG', run: fail },
   { name: 're-add', usage: 're-add LEG', run: reAdd },
+  { name: 'add', usage: 'add [sector=N] DEVICE', run: add },
+  { name: 'remove', usage: 'remove LEG', run: remove },
+  { name: 'replace', usage: 'replace LEG [sector=N] DEVICE', run: replace },
   { name: 'clear', usage: 'clear [LEG]', run: clear },
   { name: 'pause', usage: 'pause', run: pause },
   { name: 'resume', usage: 'resume', run: resume },
@@ -95,5 +124,5 @@ export async function runControl(set: MirrorSet, text: string): Promise<void> {
       `no verb ${JSON.stringify(name)}; there are: ${CONTROL_VERBS.map(({ usage }) => usage).join(', ')}`,
     );
   }
-  await verb.run(set, words);
+  await verb.run(set, words, text.trim().slice(name.length).trimStart());
 }

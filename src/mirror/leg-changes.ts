@@ -1,0 +1,209 @@
+/**
+ * LegChanges: legs come to a running set, leave it, or are replaced; each change is written to where the set is defined (the config)
+ * before the set is changed, and taken back there when the set refuses.
+ *
+ * A replacement of an in-sync leg is a leg more until it is in-sync itself: the old one serves until then. When the program ends
+ * between any two steps, the next start finds each leg by the identity of its device (native/mirror/leg_match.h) and goes on.
+ */
+import { DmiofsError, messageOf } from '../errors.js';
+import { isNativeError, type LegSnapshot, type NativeSet } from '../native/binding.js';
+
+export interface LegPlace {
+  readonly device: string;
+  readonly sector: number;
+}
+
+/** `leg`: index among the legs that are no replacements, as in the config. */
+export type LegChange =
+  | ({ readonly kind: 'add' } & LegPlace)
+  | { readonly kind: 'remove'; readonly leg: number }
+  /** Another device in a leg's place at once. */
+  | ({ readonly kind: 'place'; readonly leg: number } & LegPlace)
+  /** A replacement comes beside a leg. */
+  | ({ readonly kind: 'replace'; readonly leg: number } & LegPlace)
+  /** A leg's replacement takes its place. */
+  | { readonly kind: 'promote'; readonly leg: number }
+  /** A leg's replacement goes. */
+  | { readonly kind: 'give-up'; readonly leg: number };
+
+/** What runs: to be compared with what is defined. */
+export interface RunningLegs {
+  /** Sectors. */
+  readonly count: number;
+  readonly legs: readonly (LegPlace & { readonly replacement: LegPlace | undefined })[];
+}
+
+/** A change that has been checked and can be written. */
+export interface PreparedChange {
+  /** Absolute, of the device that comes. */
+  readonly device: string | undefined;
+  /** Makes it last; the function takes it back. */
+  readonly commit: () => () => void;
+  readonly abandon: () => void;
+}
+
+/** Where the legs of sets are defined. */
+export interface LegsKeeper {
+  /** Throws a DmiofsError, and changes nothing, when the change is wrong or cannot be written. */
+  prepare(set: string, running: RunningLegs, change: LegChange): PreparedChange;
+}
+
+export interface LegChangesHooks {
+  /** There may be something to copy. */
+  readonly syncNeeded: () => void;
+  /** Something that nobody waits for went wrong. */
+  readonly problem: (message: string) => void;
+}
+
+const MOST_LEGS = 64;
+
+const placeOf = ({ device, sector }: LegSnapshot): LegPlace => ({ device, sector });
+
+export function runningLegs(count: number, legs: readonly LegSnapshot[]): RunningLegs {
+  return {
+    count,
+    legs: legs.flatMap((leg, index) => {
+      if (leg.replaces >= 0) return [];
+      const replacement = legs.find(({ replaces }) => replaces === index);
+      return [{ ...placeOf(leg), replacement: replacement === undefined ? undefined : placeOf(replacement) }];
+    }),
+  };
+}
+
+/** The index in the config of a leg that is no replacement. */
+const definedIndex = (legs: readonly LegSnapshot[], leg: number): number =>
+  legs.slice(0, leg).filter(({ replaces }) => replaces < 0).length;
+
+export class LegChanges {
+  readonly #name: string;
+  readonly #set: NativeSet;
+  readonly #keeper: LegsKeeper | undefined;
+  readonly #hooks: LegChangesHooks;
+  /** One change at a time. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(name: string, set: NativeSet, keeper: LegsKeeper | undefined, hooks: LegChangesHooks) {
+    this.#name = name;
+    this.#set = set;
+    this.#keeper = keeper;
+    this.#hooks = hooks;
+  }
+
+  /** A leg more, which everything is copied to. */
+  add(place: LegPlace): Promise<void> {
+    return this.#inTurn(() =>
+      this.#change({ kind: 'add', ...place }, (device) => this.#set.addLeg({ ...place, device })),
+    );
+  }
+
+  /** A leg goes for good; of a replacement: the replacement is given up. */
+  remove(leg: number): Promise<void> {
+    return this.#inTurn(() => {
+      const { legs, at } = this.#leg(leg);
+      const change: LegChange =
+        at.replaces >= 0
+          ? { kind: 'give-up', leg: definedIndex(legs, at.replaces) }
+          : { kind: 'remove', leg: definedIndex(legs, leg) };
+      return this.#change(change, () => this.#set.removeLeg(leg));
+    });
+  }
+
+  /** Another device for a leg: beside the old one until it is in sync where the old one is good, else in its place at once. */
+  replace(leg: number, place: LegPlace): Promise<void> {
+    return this.#inTurn(async () => {
+      const { legs, at } = this.#leg(leg);
+      if (at.replaces >= 0) throw this.#refuse(`leg ${String(leg)} is a replacement itself: remove it first`);
+      const coming = legs.findIndex(({ replaces }) => replaces === leg);
+      if (coming >= 0) {
+        throw this.#refuse(
+          `leg ${String(leg)} is being replaced by leg ${String(coming)}: remove ${String(coming)} gives that up`,
+        );
+      }
+      const index = definedIndex(legs, leg);
+      if (at.state === 'in-sync' && legs.length < MOST_LEGS) {
+        await this.#change({ kind: 'replace', leg: index, ...place }, (device) =>
+          this.#set.addLeg({ ...place, device, replaces: leg }),
+        );
+        return;
+      }
+      await this.#change({ kind: 'place', leg: index, ...place }, async (device) => {
+        if (at.state === 'in-sync' || at.state === 'rebuilding') await this.#set.failLeg(leg);
+        await this.#set.beginRebuild(leg, { full: true, ...place, device });
+      });
+    });
+  }
+
+  /** Takes up what was left: replacements that were never begun, and those that are in sync. */
+  resume(): void {
+    for (const [leg, { replaces, state, lastErrno }] of this.#set.snapshot().legs.entries()) {
+      if (replaces < 0 || state !== 'failed' || lastErrno !== 0) continue;
+      void this.#inTurn(() => this.#set.beginRebuild(leg, { full: true })).then(
+        this.#hooks.syncNeeded,
+        (error: unknown) => {
+          this.#hooks.problem(`the replacement ${String(leg)} cannot go on: ${messageOf(error)}`);
+        },
+      );
+    }
+    this.settle();
+  }
+
+  /** Replacements that are in sync take their places. */
+  settle(): void {
+    void this.#inTurn(async () => {
+      for (;;) {
+        const { legs } = this.#set.snapshot();
+        const ready = legs.findIndex(({ replaces, state }) => replaces >= 0 && state === 'in-sync');
+        const at = legs[ready];
+        if (at === undefined) return;
+        await this.#change({ kind: 'promote', leg: definedIndex(legs, at.replaces) }, () =>
+          this.#set.promoteLeg(ready),
+        );
+      }
+    }).catch((error: unknown) => {
+      // Not yet: when what is not in sync now has been copied.
+      if (isNativeError(error) && error.code === 'EAGAIN') return;
+      this.#hooks.problem(
+        `a replacement is in sync, but cannot take its place; both devices are served: ${messageOf(error)}`,
+      );
+    });
+  }
+
+  /** Resolves when no change is under way. */
+  async stop(): Promise<void> {
+    await this.#last.catch(() => undefined);
+  }
+
+  async #change(change: LegChange, run: (device: string) => Promise<void>): Promise<void> {
+    const { count, legs, readOnly } = this.#set.snapshot();
+    if (readOnly) throw this.#refuse('it is read-only');
+    const prepared = this.#keeper?.prepare(this.#name, runningLegs(count, legs), change);
+    const undo = prepared?.commit();
+    try {
+      await run(prepared?.device ?? ('device' in change ? change.device : ''));
+    } catch (error) {
+      undo?.();
+      throw error;
+    } finally {
+      // Also after a refusal: what was marked to be copied must be.
+      this.#hooks.syncNeeded();
+    }
+  }
+
+  #leg(leg: number): { legs: readonly LegSnapshot[]; at: LegSnapshot } {
+    const { legs } = this.#set.snapshot();
+    const at = legs[leg];
+    if (at === undefined)
+      throw this.#refuse(`there is no leg ${String(leg)}: it has 0 to ${String(legs.length - 1)}`);
+    return { legs, at };
+  }
+
+  #refuse(why: string): DmiofsError {
+    return new DmiofsError('ERR_DMIOFS_CONTROL', `set ${this.#name}: ${why}`);
+  }
+
+  #inTurn<T>(run: () => T | Promise<T>): Promise<T> {
+    const turn = this.#last.then(run, run);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+}
