@@ -3,16 +3,7 @@ import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { isDmiofsError, messageOf } from '../errors.js';
 import { isNativeError } from '../native/binding.js';
-import { checkConfigCommand } from './commands/check-config.js';
-import { controlCommands } from './commands/control.js';
-import { fromTableCommand } from './commands/from-table.js';
-import { initCommand } from './commands/init.js';
-import { legCommands } from './commands/legs.js';
-import { mountCommand } from './commands/mount.js';
-import { statusCommand } from './commands/status.js';
-import { tableCommand } from './commands/table.js';
-import { umountCommand } from './commands/umount.js';
-import { waitCommand } from './commands/wait.js';
+import { loadCommands } from './commands.js';
 import { EXIT, ExitError } from './exit.js';
 
 function version(): string {
@@ -54,20 +45,7 @@ export async function main(args: readonly string[]): Promise<number> {
       if (error instanceof Error) throw error;
       throw new UsageError(`${message}\nTry dmiofs --help.`);
     });
-  for (const command of [
-    initCommand,
-    mountCommand,
-    umountCommand,
-    statusCommand,
-    checkConfigCommand,
-    ...controlCommands,
-    ...legCommands,
-    waitCommand,
-    tableCommand,
-    fromTableCommand,
-  ]) {
-    parser = parser.command(command);
-  }
+  for (const command of await loadCommands(args)) parser = parser.command(command);
   try {
     await parser.parseAsync();
     return EXIT.ok;

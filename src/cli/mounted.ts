@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DmiofsError } from '../errors.js';
 import { askMount } from '../fuse/mount-lock.js';
-import { type MountStatus, type SetStatus, setStatusSchema, worstState } from '../mirror/status.js';
+import { type MountStatus, parseStatus, type SetStatus, worstState } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import { within } from '../util/timeout.js';
@@ -60,7 +60,7 @@ export async function statusOf(
   const ask = async (name: string): Promise<SetStatus> => {
     const path = join(place.mountpoint, name);
     const value = await within(milliseconds, `asking ${path}`, binding.getXattr(path, 'user.dmio.json'));
-    return setStatusSchema.parse(JSON.parse(value.toString('utf8')));
+    return parseStatus<SetStatus>(value.toString('utf8'), 'legs');
   };
   const sets = await Promise.all(named.map(({ name }) => ask(name)));
   return { ...summary, state: worstState(sets.map(({ state }) => state)), sets };

@@ -1,6 +1,6 @@
 /** JSON Schemas, made of the schemas that the program itself checks with: scripts/generate writes them into config/. */
 import { z } from 'zod';
-import { mountStatusSchema } from '../mirror/status.js';
+import { mountStatusSchema } from '../mirror/status-schema.js';
 import { configSchema } from './schema.js';
 
 function text(title: string, schema: object): string {

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DmiofsError } from '../errors.js';
-import { mountSummarySchema, type MountSummary } from '../mirror/status.js';
+import { type MountSummary, parseStatus } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import { isRunning } from '../util/process.js';
@@ -89,7 +89,7 @@ export async function askMount(
       `asking ${mountpoint}`,
       binding.getXattr(mountpoint, 'user.dmio.json'),
     );
-    return mountSummarySchema.parse(JSON.parse(value.toString('utf8')));
+    return parseStatus<MountSummary>(value.toString('utf8'), 'sets');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : '';
     if (code === 'ENOTCONN' || code === 'ECONNABORTED') return undefined;

@@ -1,101 +1,13 @@
 /**
- * The status of a set and of a mount: one model, defined once by its schema, and the texts of the extended attributes made from it.
- *
- * The schema is the published one of `status --json` and `user.dmio.json`: fields are added, never renamed or removed.
+ * The status of a set and of a mount: one model, defined once by its schema (status-schema.ts), and the texts of the extended attributes
+ * made from it.
  */
 import { constants } from 'node:os';
-import { z } from 'zod';
 import type { LegSnapshot, SetSnapshot } from '../native/binding.js';
+import type { LegStatus, MountSummary, SetStatus } from './status-schema.js';
 import type { SyncActionState } from './sync-action.js';
 
-const count = z.int().nonnegative();
-const errorBits = z.string().regex(/^0x[0-9a-f]{16}$/);
-
-export const legStatusSchema = z.strictObject({
-  leg: count.describe('Its index in the config: its bit in every error bitset'),
-  device: z.string(),
-  sector: count.describe('Start sector of the I/O region'),
-  count: count.describe('Sectors'),
-  state: z.enum(['in-sync', 'rebuilding', 'failed', 'missing']),
-  replaces: z
-    .int()
-    .nullable()
-    .describe('A replacement: the leg whose place it takes when it is in-sync; null: a leg'),
-  health: z.string().length(1).describe('dm-mirror health: A a D F S R U'),
-  read_errors: count,
-  write_errors: count,
-  flush_errors: count,
-  sync_errors: count.describe('Errors while the leg was being copied to'),
-  last_error: z
-    .strictObject({
-      errno: z.string(),
-      sector: count.describe('Of the set'),
-      time: count.describe('Unix seconds'),
-    })
-    .nullable(),
-  reads: count,
-  writes: count,
-  flushes: count,
-  read_bytes: count,
-  write_bytes: count,
-  repaired_reads: count.describe('Failed reads that were rewritten from a good leg'),
-});
-
-export const setStatusSchema = z.strictObject({
-  name: z.string(),
-  state: z.enum(['complete', 'degraded', 'failed']),
-  size: count.describe('Bytes'),
-  block_size: count.describe('Largest logical block of the legs, bytes'),
-  read_only: z.boolean(),
-  error_bits: errorBits.describe('Union of the three below; bit i on = leg i has failed an I/O'),
-  error_bits_read: errorBits,
-  error_bits_write: errorBits,
-  error_bits_flush: errorBits,
-  health: z.string().describe('One character a leg'),
-  read_leg: z
-    .int()
-    .nullable()
-    .describe('Where sync regions that are not in sync are read; null: no in-sync leg is left'),
-  generation: count.describe('Grows with every change of a leg state'),
-  log: z.enum(['ok', 'failed', 'none']),
-  late_ios: count.describe('I/O that outlived its deadline and has not ended yet'),
-  sync_region_size: count.describe('Bytes'),
-  dirty: count.describe('Sync regions that a start after a crash would copy'),
-  sync: z.strictObject({
-    action: z.enum(['idle', 'resync', 'recover', 'check', 'repair', 'frozen']),
-    done: count.describe('Sync regions in sync'),
-    total: count,
-    speed: count.describe('Bytes a second'),
-    eta: z.int().describe('Seconds, -1: not known'),
-    paused: z.boolean(),
-    min: count.describe('Bytes a second'),
-    max: count.describe('Bytes a second, 0: no limit'),
-    failed: count.describe('Sync regions that could not be copied'),
-  }),
-  legs: z.array(legStatusSchema),
-});
-
-export const mountStatusSchema = z.strictObject({
-  version: z.literal(1),
-  mountpoint: z.string(),
-  pid: count,
-  config: z.string(),
-  state: z.enum(['complete', 'degraded', 'failed']),
-  engine: z.string(),
-  session: z.enum(['shim', 'stock']).describe("stock: libfuse's own session and its limits"),
-  operations: z.strictObject({ native: count, forwarded: count, read: count, write: count }),
-  sets: z.array(setStatusSchema),
-});
-
-/** What the mountpoint's own attribute holds: a value has 64 KiB at most, so the sets are told by their files. */
-export const mountSummarySchema = mountStatusSchema.extend({
-  sets: z.array(setStatusSchema.pick({ name: true, state: true })),
-});
-
-export type LegStatus = Readonly<z.infer<typeof legStatusSchema>>;
-export type SetStatus = Readonly<z.infer<typeof setStatusSchema>>;
-export type MountStatus = Readonly<z.infer<typeof mountStatusSchema>>;
-export type MountSummary = Readonly<z.infer<typeof mountSummarySchema>>;
+export type { LegStatus, MountStatus, MountSummary, SetStatus } from './status-schema.js';
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 
@@ -210,4 +122,13 @@ export function syncText({ sync }: SetStatus): string {
     `action=${sync.action} done=${String(sync.done)} total=${String(sync.total)} ` +
     `speed=${String(sync.speed)} eta=${String(sync.eta)}`
   );
+}
+
+/** What a mount says of itself or of one of its sets, as JSON. Throws when it is nothing that this version can read. */
+export function parseStatus<T extends MountSummary | SetStatus>(text: string, has: keyof T & string): T {
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null || !(has in value)) {
+    throw new Error(`an unexpected answer: ${text.slice(0, 80)}`);
+  }
+  return value as T;
 }
