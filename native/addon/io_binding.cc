@@ -113,13 +113,14 @@ Napi::Value fault_add(const Napi::CallbackInfo& call) {
   uint64_t chance = rule.chance_per_million;
   uint64_t error = static_cast<uint64_t>(rule.error);
   uint64_t delay_ms = 0;
+  uint64_t delay_us = 0;
   if (!get_string(object, "action", &action) || !get_optional_string(object, "device", &rule.device) ||
       !get_optional_uint(object, "firstByte", &rule.first_byte) ||
       !get_optional_uint(object, "lastByte", &rule.last_byte) ||
       !get_optional_uint(object, "skip", &rule.skip) || !get_optional_uint(object, "times", &rule.times) ||
       !get_optional_uint(object, "chancePerMillion", &chance) ||
       !get_optional_uint(object, "seed", &rule.seed) || !get_optional_uint(object, "error", &error) ||
-      !get_optional_uint(object, "delayMs", &delay_ms) ||
+      !get_optional_uint(object, "delayMs", &delay_ms) || !get_optional_uint(object, "delayUs", &delay_us) ||
       !get_optional_uint(object, "tornBytes", &rule.torn_bytes)) {
     return env.Undefined();
   }
@@ -131,7 +132,8 @@ Napi::Value fault_add(const Napi::CallbackInfo& call) {
   }
   rule.chance_per_million = static_cast<uint32_t>(chance);
   rule.error = static_cast<int>(error);
-  rule.delay_nanos = static_cast<nanos_t>(delay_ms) * kNanosPerMilli;
+  rule.delay_nanos =
+      static_cast<nanos_t>(delay_ms) * kNanosPerMilli + static_cast<nanos_t>(delay_us) * kNanosPerMicro;
   return number(env, found->add(rule));
 }
 

@@ -10,6 +10,7 @@ namespace dmiofs {
 using nanos_t = int64_t;  // of CLOCK_MONOTONIC: a jump of the wall clock moves no deadline
 
 inline constexpr nanos_t kNoDeadline = INT64_MAX;
+inline constexpr nanos_t kNanosPerMicro = 1'000;
 inline constexpr nanos_t kNanosPerMilli = 1'000'000;
 inline constexpr nanos_t kNanosPerSecond = 1'000'000'000;
 

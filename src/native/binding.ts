@@ -74,7 +74,9 @@ export interface FaultRule {
   readonly seed?: number;
   /** Positive errno. */
   readonly error?: number;
+  /** The delay is the sum of the two. */
   readonly delayMs?: number;
+  readonly delayUs?: number;
   readonly tornBytes?: number;
 }
 
