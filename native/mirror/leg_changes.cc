@@ -127,8 +127,8 @@ int MirrorSet::remove_leg(unsigned leg) {
       }
       const ErrorBits places = self.view.places & ~error_bit(leg);
       if (places == 0 || (self.view.in_sync & ~error_bit(leg)) == 0) return -EBUSY;
-      // Where the others have not got its data yet, they may hold other data.
-      if (self.view.source == leg && self.regions->in_sync_count() != self.regions->count()) return -EAGAIN;
+      // What was read from it must not be read otherwise from another.
+      if (self.view.source == leg && self.regions->may_differ_count() > 0) return -EAGAIN;
       leaving = self.take_from(leg, &region);
       wanted = self.generation;
     }
@@ -165,10 +165,7 @@ int MirrorSet::promote_leg(unsigned leg) {
     {
       MutexLock lock(self.state_mutex);
       if (leg >= self.legs.size() || self.legs[leg]->replaces < 0) return -EINVAL;
-      if (self.legs[leg]->state != LegState::kInSync ||
-          self.regions->in_sync_count() != self.regions->count()) {
-        return -EAGAIN;
-      }
+      if (self.legs[leg]->state != LegState::kInSync || self.regions->may_differ_count() > 0) return -EAGAIN;
       place = self.legs[leg]->replaces;
       old = self.take_from(leg, &old_region);
       place -= static_cast<unsigned>(place) > leg ? 1 : 0;

@@ -97,11 +97,11 @@ void MirrorSet::Impl::out_of_sync(uint64_t offset, uint64_t length) {
   bool any = false;
   if (length > 0) {
     for (uint64_t at = regions->of(offset); at <= regions->of(offset + length - 1); at++)
-      regions->set_in_sync(at, false);
+      regions->set_may_differ(at);
     any = true;
   } else {
     for (int64_t at = 0; (at = regions->next_dirty(static_cast<uint64_t>(at))) >= 0; at++) {
-      regions->set_in_sync(static_cast<uint64_t>(at), false);
+      regions->set_may_differ(static_cast<uint64_t>(at));
       any = true;
     }
   }

@@ -101,7 +101,7 @@ void MirrorSet::Impl::load_log(bool sync_dirty) {
   for (uint64_t at = 0; at < regions->count(); at++) {
     if (!log->dirty(at)) continue;
     regions->set_dirty_in_memory(at);
-    if (sync_dirty) regions->set_in_sync(at, false);
+    if (sync_dirty) regions->set_may_differ(at);
   }
 }
 

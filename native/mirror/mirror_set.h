@@ -14,7 +14,7 @@
 // is never failed by an error: it goes to
 //   the caller as -EIO. When one write fails on every in-sync leg none is failed: the write was not
 //   acknowledged, its sync regions become not in sync.
-// - A sync region that is not in sync is read from the source leg only; if that fails, from another in-sync
+// - A sync region where legs may differ is read from the source leg only; if that fails, from another in-sync
 // leg, which becomes the source.
 //
 // THREAD SAFETY: read, write, flush, zero, snapshot: any thread at any time while running. Control calls: any
@@ -159,9 +159,10 @@ class MirrorSet {
   // copy from.
   int add_leg(const LegDevice& device, int replaces);
   // The legs above move down by one. -EBUSY the last in-sync one; -EALREADY it is being replaced; -EAGAIN
-  // others are being copied from it.
+  // legs may differ, and it is the source of their resync.
   int remove_leg(unsigned leg);
-  // A replacement that is in-sync takes its place. -EINVAL it is none; -EAGAIN it, or the set, is not in sync.
+  // A replacement that is in-sync takes its place. -EINVAL it is none; -EAGAIN it is not in-sync, or legs may
+  // differ.
   int promote_leg(unsigned leg);
 
   int64_t next_not_in_sync(uint64_t from) const;

@@ -19,7 +19,9 @@ unsigned nth_leg(ErrorBits bits, uint64_t n) {
 
 // The leg that the next try goes to; kNoLeg: none is left.
 unsigned MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried) {
-  if (!regions->all_in_sync(regions->of(offset), regions->of(offset + length - 1))) {
+  const uint64_t first = regions->of(offset);
+  const uint64_t last = regions->of(offset + length - 1);
+  if (regions->any_may_differ(first, last)) {
     // Every in-sync leg holds what was acknowledged, but only the source gives the same answer twice for what
     // was not.
     const ErrorBits left = seen.in_sync & ~tried;
@@ -27,7 +29,7 @@ unsigned MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_
     return left == 0 ? kNoLeg : static_cast<unsigned>(std::countr_zero(left));
   }
   // A rebuilding leg holds it too where it was copied.
-  const ErrorBits left = seen.active & ~tried;
+  const ErrorBits left = (regions->all_in_sync(first, last) ? seen.active : seen.in_sync) & ~tried;
   if (left == 0) return kNoLeg;
   const auto many = static_cast<unsigned>(std::popcount(left));
   switch (read_policy) {

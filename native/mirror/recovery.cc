@@ -55,7 +55,7 @@ int MirrorSet::Impl::recover_locked(uint64_t sync_region) {
   }
   copies_done.fetch_add(1);
   // What a write makes of it from now on, it makes of it on all legs in use.
-  regions->set_in_sync(sync_region, true);
+  regions->set_in_sync(sync_region);
   return 0;
 }
 
@@ -66,10 +66,12 @@ int MirrorSet::Impl::copy_piece(uint64_t offset, size_t length) {
   BufferRef buffer = dm_io.acquire(length);
   ReadOutcome outcome;
   if (const int err = read_blocks(&buffer, 0, length, offset, &outcome); err != 0) return err;
-  // With the legs that could not give it: that repairs them, or takes them out.
+  // An in-sync leg is written only where it may differ, or could not give it: that repairs it, or takes it out.
   const LegView seen = current_view();
-  const ErrorBits targets = seen.active & ~error_bit(outcome.leg);
-  if (targets == 0) return -ENODEV;
+  const ErrorBits wanting =
+      regions->may_differ(regions->of(offset)) ? seen.active : (seen.active & ~seen.in_sync) | outcome.failed;
+  const ErrorBits targets = wanting & seen.active & ~error_bit(outcome.leg);
+  if (targets == 0) return std::popcount(seen.active) > 1 ? 0 : -ENODEV;
   DmIoResult result;
   dm_io.run(buffer, IoOp::kWrite, where, ~targets, offset, length, 0, deadline(), &result);
   if (result.error_bits == 0) return 0;
@@ -120,7 +122,7 @@ int MirrorSet::Impl::mark_for_rebuild(bool full) {
     regions->end_write(0, last);
   }
   for (int64_t at = 0; (at = regions->next_dirty(static_cast<uint64_t>(at))) >= 0; at++) {
-    regions->set_in_sync(static_cast<uint64_t>(at), false);
+    regions->set_not_in_sync(static_cast<uint64_t>(at));
   }
   return 0;
 }

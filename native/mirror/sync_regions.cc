@@ -25,6 +25,18 @@ void* map_zeros(size_t size) {
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
+using Bits = std::atomic<uint64_t>;
+
+void set_bit(Bits* bits, uint64_t at, Bits* count) noexcept {
+  const uint64_t bit = uint64_t{1} << (at % 64);
+  if ((bits[at / 64].fetch_or(bit, std::memory_order_acq_rel) & bit) == 0) count->fetch_add(1);
+}
+
+void clear_bit(Bits* bits, uint64_t at, Bits* count) noexcept {
+  const uint64_t bit = uint64_t{1} << (at % 64);
+  if ((bits[at / 64].fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0) count->fetch_sub(1);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SyncRegions>> SyncRegions::create(uint64_t set_bytes, uint64_t sync_region_bytes,
@@ -37,8 +49,10 @@ Result<std::unique_ptr<SyncRegions>> SyncRegions::create(uint64_t set_bytes, uin
   regions->bits_size_ = (regions->count_ + 63) / 64 * sizeof(uint64_t);
   regions->words_ = static_cast<std::atomic<uint32_t>*>(map_zeros(regions->words_size_));
   regions->out_of_sync_ = static_cast<std::atomic<uint64_t>*>(map_zeros(regions->bits_size_));
+  regions->may_differ_ = static_cast<std::atomic<uint64_t>*>(map_zeros(regions->bits_size_));
   regions->dirty_bits_ = static_cast<std::atomic<uint64_t>*>(map_zeros(regions->bits_size_));
-  if (regions->words_ == nullptr || regions->out_of_sync_ == nullptr || regions->dirty_bits_ == nullptr) {
+  if (regions->words_ == nullptr || regions->out_of_sync_ == nullptr || regions->may_differ_ == nullptr ||
+      regions->dirty_bits_ == nullptr) {
     return Error{ENOMEM, "make the table of sync regions", "", "a larger region_size needs less memory"};
   }
   return regions;
@@ -47,6 +61,7 @@ Result<std::unique_ptr<SyncRegions>> SyncRegions::create(uint64_t set_bytes, uin
 SyncRegions::~SyncRegions() {
   if (words_ != nullptr) munmap(words_, words_size_);
   if (out_of_sync_ != nullptr) munmap(out_of_sync_, bits_size_);
+  if (may_differ_ != nullptr) munmap(may_differ_, bits_size_);
   if (dirty_bits_ != nullptr) munmap(dirty_bits_, bits_size_);
 }
 
@@ -102,14 +117,30 @@ bool SyncRegions::in_sync(uint64_t sync_region) const noexcept {
   return (out_of_sync_[sync_region / 64].load(std::memory_order_acquire) >> (sync_region % 64) & 1) == 0;
 }
 
-void SyncRegions::set_in_sync(uint64_t sync_region, bool in_sync) noexcept {
-  const uint64_t bit = uint64_t{1} << (sync_region % 64);
-  std::atomic<uint64_t>& word = out_of_sync_[sync_region / 64];
-  if (in_sync) {
-    if ((word.fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0) not_in_sync_.fetch_sub(1);
-  } else {
-    if ((word.fetch_or(bit, std::memory_order_acq_rel) & bit) == 0) not_in_sync_.fetch_add(1);
+bool SyncRegions::may_differ(uint64_t sync_region) const noexcept {
+  return (may_differ_[sync_region / 64].load(std::memory_order_acquire) >> (sync_region % 64) & 1) != 0;
+}
+
+void SyncRegions::set_in_sync(uint64_t sync_region) noexcept {
+  clear_bit(may_differ_, sync_region, &differing_);
+  clear_bit(out_of_sync_, sync_region, &not_in_sync_);
+}
+
+void SyncRegions::set_not_in_sync(uint64_t sync_region) noexcept {
+  set_bit(out_of_sync_, sync_region, &not_in_sync_);
+}
+
+void SyncRegions::set_may_differ(uint64_t sync_region) noexcept {
+  set_bit(out_of_sync_, sync_region, &not_in_sync_);
+  set_bit(may_differ_, sync_region, &differing_);
+}
+
+bool SyncRegions::any_may_differ(uint64_t first, uint64_t last) const noexcept {
+  if (differing_.load(std::memory_order_acquire) == 0) return false;
+  for (uint64_t at = first; at <= last; at++) {
+    if (may_differ(at)) return true;
   }
+  return false;
 }
 
 bool SyncRegions::all_in_sync(uint64_t first, uint64_t last) const noexcept {

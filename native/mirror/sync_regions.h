@@ -1,7 +1,10 @@
 // SyncRegions: the state of each sync region in memory (kernel: dm-region-hash).
 //
-//     not in sync  legs may differ: read from the source leg only, until it was copied
-//     in sync      legs hold the same
+//     may differ   in-sync legs may differ, after an unclean stop or a write that all of them failed: read from
+//                  the source leg only, until it was copied from there to all others
+//     not in sync  a rebuilding leg has not got it: read from an in-sync leg, until it was copied to that leg.
+//                  What may differ is not in sync
+//     in sync      every leg in use holds the same
 //     dirty        writes are in flight or were since it was last cleaned; its bit in the log is clear
 //     clean        not dirty: a write must make it dirty on stable storage first
 //
@@ -45,7 +48,12 @@ class SyncRegions {
 
   bool in_sync(uint64_t sync_region) const noexcept;
   bool all_in_sync(uint64_t first, uint64_t last) const noexcept;
-  void set_in_sync(uint64_t sync_region, bool in_sync) noexcept;
+  void set_in_sync(uint64_t sync_region) noexcept;
+  void set_not_in_sync(uint64_t sync_region) noexcept;
+  void set_may_differ(uint64_t sync_region) noexcept;
+  bool may_differ(uint64_t sync_region) const noexcept;
+  bool any_may_differ(uint64_t first, uint64_t last) const noexcept;
+  uint64_t may_differ_count() const { return differing_.load(); }
   uint64_t in_sync_count() const { return count_ - not_in_sync_.load(); }
   int64_t next_not_in_sync(uint64_t from) const noexcept;  // -1: none
 
@@ -70,11 +78,13 @@ class SyncRegions {
   DirtyLog* log_ = nullptr;
   std::atomic<uint32_t>* words_ = nullptr;
   std::atomic<uint64_t>* out_of_sync_ = nullptr;  // a bit a sync region
+  std::atomic<uint64_t>* may_differ_ = nullptr;   // as many
   std::atomic<uint64_t>* dirty_bits_ =
       nullptr;  // the words' dirty flags, to search; changed with `mutex_` held
   size_t words_size_ = 0;
   size_t bits_size_ = 0;
   std::atomic<uint64_t> not_in_sync_{0};
+  std::atomic<uint64_t> differing_{0};
   std::atomic<uint64_t> dirty_{0};
   Mutex mutex_;
   uint64_t clean_from_ = 0;  // where the next start_cleaning begins; the cleaning thread's own

@@ -32,6 +32,45 @@ TEST(mirror_recovery, a_leg_that_comes_back_gets_only_what_changed) {
   CHECK_EQ(info.write_bits, 0u);
 }
 
+// A leg that missed nothing is neither written nor left out of reads because another one is rebuilt.
+TEST(mirror_recovery, a_rebuild_writes_only_what_is_rebuilt) {
+  MirrorFixture fixture(3);
+  fixture.options.read_policy = ReadPolicy::kRoundRobin;
+  REQUIRE(fixture.start());
+  const auto before = pattern(MirrorFixture::kSetBytes, 8);
+  CHECK_EQ(fixture.set->write(before.data(), before.size(), 0), 0);
+  CHECK_EQ(fixture.set->fail_leg(2), 0);
+  CHECK_EQ(fixture.set->begin_rebuild(2, std::nullopt, true), 0);
+  for (const unsigned leg : {0u, 1u}) fixture.fault(leg, IoOp::kWrite, FaultAction::kError);
+  const SetInfo start = fixture.set->snapshot();
+  std::vector<uint8_t> read(4096);
+  for (unsigned i = 0; i < 10; i++) CHECK_EQ(fixture.set->read(read.data(), read.size(), 8192 * i), 0);
+  const SetInfo info = fixture.set->snapshot();
+  CHECK(info.legs[0].reads > start.legs[0].reads && info.legs[1].reads > start.legs[1].reads);
+  CHECK_EQ(info.legs[2].reads, start.legs[2].reads);
+  CHECK(fixture.recover_all());
+  CHECK_EQ(fixture.set->snapshot().state, SetState::kComplete);
+  CHECK(fixture.legs_equal());
+}
+
+// What nobody is left to copy to is in sync again, and stays dirty for the return of the leg that lacks it.
+TEST(mirror_recovery, a_rebuild_whose_leg_left_ends) {
+  MirrorFixture fixture(3);
+  REQUIRE(fixture.start());
+  CHECK_EQ(fixture.set->fail_leg(2), 0);
+  CHECK_EQ(fixture.set->begin_rebuild(2, std::nullopt, true), 0);
+  CHECK_EQ(fixture.set->fail_leg(2), 0);
+  CHECK(fixture.recover_all());
+  const SetInfo info = fixture.set->snapshot();
+  CHECK_EQ(info.in_sync_regions, info.sync_regions);
+  CHECK_EQ(info.dirty_sync_regions, info.sync_regions);
+  const auto data = pattern(4096, 3);
+  CHECK_EQ(fixture.set->write(data.data(), data.size(), 4096), 0);
+  CHECK_EQ(fixture.set->begin_rebuild(2, std::nullopt, false), 0);
+  CHECK(fixture.recover_all());
+  CHECK(fixture.legs_equal());
+}
+
 TEST(mirror_recovery, a_replaced_leg_is_copied_whole_while_it_is_written) {
   MirrorFixture fixture(2);
   REQUIRE(fixture.start());

@@ -63,15 +63,30 @@ TEST(sync_regions, what_is_not_in_sync_stays_dirty) {
   Table t(200);
   CHECK_EQ(t.start(70, 70), 0);
   t.regions->end_write(70, 70);
-  t.regions->set_in_sync(70, false);
+  t.regions->set_not_in_sync(70);
   CHECK(t.regions->start_cleaning(0, 10).empty());
   CHECK_EQ(t.regions->next_not_in_sync(0), 70);
   CHECK_EQ(t.regions->next_not_in_sync(71), -1);
   CHECK_EQ(t.regions->in_sync_count(), 199u);
   CHECK(t.regions->all_in_sync(0, 69) && !t.regions->all_in_sync(60, 80));
-  t.regions->set_in_sync(70, true);
+  t.regions->set_in_sync(70);
   CHECK_EQ(t.clean(), 0);
   CHECK_EQ(t.regions->dirty_count(), 0u);
+}
+
+TEST(sync_regions, what_may_differ_is_not_in_sync_until_it_was_copied) {
+  Table t(200);
+  t.regions->set_not_in_sync(70);
+  CHECK(!t.regions->any_may_differ(0, 199));
+  t.regions->set_may_differ(71);
+  CHECK(!t.regions->in_sync(71) && t.regions->may_differ(71) && !t.regions->may_differ(70));
+  CHECK(t.regions->any_may_differ(60, 71) && !t.regions->any_may_differ(72, 199));
+  t.regions->set_not_in_sync(71);
+  CHECK(t.regions->may_differ(71));
+  t.regions->set_in_sync(71);
+  CHECK(t.regions->in_sync(71) && !t.regions->may_differ(71));
+  CHECK_EQ(t.regions->may_differ_count(), 0u);
+  CHECK_EQ(t.regions->in_sync_count(), 199u);
 }
 
 TEST(sync_regions, a_log_that_fails_leaves_the_table_as_it_was) {
