@@ -148,6 +148,11 @@ export class Scene {
     return status;
   }
 
+  /** The daemon of a mount that someone else made is ended with the scene. */
+  async adopt(mountpoint: string): Promise<void> {
+    this.#pids.add((await this.status(mountpoint)).pid);
+  }
+
   async status(path: string): Promise<MountStatus> {
     const { stdout, stderr } = await dmiofs('status', '--json', path);
     const [status] = JSON.parse(stdout === '' ? '[]' : stdout) as MountStatus[];
