@@ -137,6 +137,19 @@ Napi::Value fault_add(const Napi::CallbackInfo& call) {
   return number(env, found->add(rule));
 }
 
+Napi::Value io_buffers(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  auto context = io_context();
+  if (!context.ok()) {
+    to_js_error(env, context.error()).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("total", context.value()->dm_io->total_buffers());
+  object.Set("late", context.value()->dm_io->late_buffers());
+  return object;
+}
+
 uint64_t rule_id(const Napi::CallbackInfo& call) {
   return call.Length() > 0 && call[0].IsNumber()
              ? static_cast<uint64_t>(call[0].As<Napi::Number>().Int64Value())
@@ -162,6 +175,7 @@ Napi::Value fault_hits(const Napi::CallbackInfo& call) {
 
 void init_io(Napi::Env env, Napi::Object exports) {
   exports.Set("openIo", Napi::Function::New(env, open_io_js, "openIo"));
+  exports.Set("ioBuffers", Napi::Function::New(env, io_buffers, "ioBuffers"));
   exports.Set("faultAdd", Napi::Function::New(env, fault_add, "faultAdd"));
   exports.Set("faultRemove", Napi::Function::New(env, fault_remove, "faultRemove"));
   exports.Set("faultClear", Napi::Function::New(env, fault_clear, "faultClear"));

@@ -47,6 +47,8 @@ Napi::Function SetObject::define(Napi::Env env) {
                          InstanceMethod("addLeg", &SetObject::add_leg),
                          InstanceMethod("removeLeg", &SetObject::remove_leg),
                          InstanceMethod("promoteLeg", &SetObject::promote_leg),
+                         InstanceMethod("statistics", &SetObject::statistics),
+                         InstanceMethod("syncMap", &SetObject::sync_map),
                          InstanceMethod("nextNotInSync", &SetObject::next_not_in_sync),
                          InstanceMethod("recoverSyncRegion", &SetObject::recover_sync_region),
                          InstanceMethod("recoveryPossible", &SetObject::recovery_possible),
@@ -99,12 +101,52 @@ Napi::Value SetObject::snapshot(const Napi::CallbackInfo& call) {
   object.Set("logFailed", info.log_failed);
   object.Set("generation", number(env, info.generation));
   object.Set("lateIos", info.late_ios);
+  object.Set("inFlight", info.in_flight);
   object.Set("paused", info.paused);
   object.Set("speedMin", number(env, info.speed_min));
   object.Set("speedMax", number(env, info.speed_max));
   Napi::Array legs = Napi::Array::New(env, info.legs.size());
   for (uint32_t i = 0; i < info.legs.size(); i++) legs.Set(i, leg_object(env, info.legs[i]));
   object.Set("legs", legs);
+  return object;
+}
+
+Napi::Value SetObject::statistics(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  static const char* const kNames[kLegOps] = {"read", "write", "flush", "zero"};
+  const std::vector<LegTotals> totals = set_->leg_totals();
+  Napi::Array legs = Napi::Array::New(env, totals.size());
+  for (uint32_t leg = 0; leg < totals.size(); leg++) {
+    Napi::Object ops = Napi::Object::New(env);
+    for (unsigned op = 0; op < kLegOps; op++) {
+      const LegOpTotal& total = totals[leg][op];
+      Napi::Array buckets = Napi::Array::New(env, kLatencyBuckets);
+      for (uint32_t k = 0; k < kLatencyBuckets; k++) buckets.Set(k, number(env, total.buckets[k]));
+      Napi::Object object = Napi::Object::New(env);
+      object.Set("bytes", number(env, total.bytes));
+      object.Set("seconds", Napi::Number::New(env, static_cast<double>(total.nanos) / 1e9));
+      object.Set("buckets", buckets);
+      ops.Set(kNames[op], object);
+    }
+    legs.Set(leg, ops);
+  }
+  return legs;
+}
+
+Napi::Value SetObject::sync_map(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const int64_t most = call.Length() > 0 && call[0].IsNumber() ? call[0].As<Napi::Number>().Int64Value() : 0;
+  if (most < 1) {
+    Napi::TypeError::New(env, "syncMap takes the number of cells").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const SyncMap map = set_->sync_map(static_cast<size_t>(most));
+  Napi::Uint8Array cells = Napi::Uint8Array::New(env, map.cells.size());
+  for (size_t i = 0; i < map.cells.size(); i++) cells[i] = static_cast<uint8_t>(map.cells[i]);
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("syncRegions", number(env, map.sync_regions));
+  object.Set("perCell", number(env, map.per_cell));
+  object.Set("cells", cells);
   return object;
 }
 

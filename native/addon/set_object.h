@@ -29,6 +29,8 @@ class SetObject final : public Napi::ObjectWrap<SetObject> {
   Napi::Value add_leg(const Napi::CallbackInfo& call);
   Napi::Value remove_leg(const Napi::CallbackInfo& call);
   Napi::Value promote_leg(const Napi::CallbackInfo& call);
+  Napi::Value statistics(const Napi::CallbackInfo& call);
+  Napi::Value sync_map(const Napi::CallbackInfo& call);
   Napi::Value next_not_in_sync(const Napi::CallbackInfo& call);
   Napi::Value recover_sync_region(const Napi::CallbackInfo& call);
   Napi::Value recovery_possible(const Napi::CallbackInfo& call);

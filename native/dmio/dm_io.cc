@@ -104,7 +104,9 @@ namespace {
 
 void run_ended(Io* io) {
   auto* slot = static_cast<RequestSlot*>(io->context);
-  slot->answers[static_cast<size_t>(io - slot->ios.data())].store(io->result, std::memory_order_release);
+  const auto index = static_cast<size_t>(io - slot->ios.data());
+  slot->ended[index] = now_nanos();
+  slot->answers[index].store(io->result, std::memory_order_release);
   slot->pending--;
   if (!slot->detached) return;
   io->device->late_io_ended();
@@ -122,6 +124,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
   result->late_bits = 0;
   EngineLease queue = impl_->queues->lease();
   ErrorBits started = 0;
+  const nanos_t start = now_nanos();
   for (unsigned index = 0; index < where.size(); index++) {
     result->errnos[index] = 0;
     if ((skip & error_bit(index)) != 0) continue;
@@ -154,6 +157,9 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
       slot->late_devices[index] = where[index].bdev;
       where[index].bdev->late_io_started();
       err = -ETIMEDOUT;
+      result->took[index] = now_nanos() - start;
+    } else {
+      result->took[index] = slot->ended[index] - start;
     }
     result->errnos[index] = err;
     if (err != 0) result->error_bits |= error_bit(index);

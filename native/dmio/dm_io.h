@@ -38,6 +38,9 @@ struct DmIoResult {
   ErrorBits late_bits = 0;
   // 0 or -errno by I/O region; defined for the request's I/O regions only
   std::array<int, kMaxIoRegions> errnos;
+  // Nanoseconds by I/O region from the submission to its end, or to where it was given up; defined for the I/O
+  // regions of a run() only.
+  std::array<nanos_t, kMaxIoRegions> took;
 };
 
 // Kernel: io_notify_fn. Called exactly once, never from within the call that started the I/O, on dm-io's

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "dmio/buffer.h"
@@ -36,6 +37,7 @@ struct RequestSlot {
   iovec vector = {};
   std::array<Io, kMaxIoRegions> ios;
   std::array<std::atomic<int>, kMaxIoRegions> answers;  // by I/O region: 0, -errno, or kNoAnswer
+  std::array<nanos_t, kMaxIoRegions> ended;             // by I/O region: when; valid once answered
   std::array<std::shared_ptr<Device>, kMaxIoRegions> late_devices;
 };
 

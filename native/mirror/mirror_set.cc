@@ -194,6 +194,7 @@ SetInfo MirrorSet::snapshot() const {
   info.in_sync_regions = self.regions->in_sync_count();
   info.dirty_sync_regions = self.regions->dirty_count();
   info.late_ios = self.dm_io.late_buffers();
+  info.in_flight = static_cast<unsigned>(self.inside.load(std::memory_order_relaxed) & ~Impl::kClosed);
   MutexLock lock(self.state_mutex);
   info.generation = self.generation;
   info.log_failed = self.log_failed || self.record_failed;
@@ -215,11 +216,13 @@ SetInfo MirrorSet::snapshot() const {
     out.health = health_of(leg);
     out.errors = leg.errors;
     if (self.where[index].bdev != nullptr) out.identity = self.where[index].bdev->info().identity;
-    out.reads = leg.counters.reads;
-    out.writes = leg.counters.writes;
-    out.flushes = leg.counters.flushes;
-    out.read_bytes = leg.counters.read_bytes;
-    out.write_bytes = leg.counters.write_bytes;
+    const LegTotals totals = leg.counters.statistics.totals();
+    const auto of = [&totals](LegOp op) -> const LegOpTotal& { return totals[static_cast<unsigned>(op)]; };
+    out.reads = of(LegOp::kRead).count();
+    out.writes = of(LegOp::kWrite).count() + of(LegOp::kZero).count();
+    out.flushes = of(LegOp::kFlush).count();
+    out.read_bytes = of(LegOp::kRead).bytes;
+    out.write_bytes = of(LegOp::kWrite).bytes;
     out.repaired_reads = leg.counters.repaired_reads;
     const auto has = [&leg](LegErrorKind kind) {
       return (leg.error_kinds >> static_cast<unsigned>(kind) & 1) != 0;
@@ -231,6 +234,17 @@ SetInfo MirrorSet::snapshot() const {
   }
   return info;
 }
+
+std::vector<LegTotals> MirrorSet::leg_totals() const {
+  const Impl& self = *impl_;
+  MutexLock lock(self.state_mutex);
+  std::vector<LegTotals> totals;
+  totals.reserve(self.legs.size());
+  for (const auto& leg : self.legs) totals.push_back(leg->counters.statistics.totals());
+  return totals;
+}
+
+SyncMap MirrorSet::sync_map(size_t most) const { return impl_->regions->map(most); }
 
 void MirrorSet::stop() {
   Impl& self = *impl_;

@@ -34,7 +34,9 @@
 #include "dmio/dm_io.h"
 #include "mirror/dirty_log.h"
 #include "mirror/leg.h"
+#include "mirror/leg_statistics.h"
 #include "mirror/set_record.h"
+#include "mirror/sync_map.h"
 
 namespace dmiofs {
 
@@ -116,6 +118,7 @@ struct SetInfo {
   bool log_failed = false;
   uint64_t generation = 0;
   unsigned late_ios = 0;
+  unsigned in_flight = 0;  // operations of users under way
   bool paused = false;  // of the sync action, with its limits: what the record holds
   uint64_t speed_min = 0, speed_max = 0;
   std::vector<LegInfo> legs;
@@ -139,6 +142,8 @@ class MirrorSet {
 
   // ---- control plane ----
   SetInfo snapshot() const;
+  std::vector<LegTotals> leg_totals() const;
+  SyncMap sync_map(size_t most) const;  // SyncRegions::map
   int fail_leg(unsigned leg);  // -EINVAL no such leg, -EALREADY it is out already, -EBUSY the last in-sync
                                // one, -EIO not recorded
   int clear_errors(int leg);   // -1: all

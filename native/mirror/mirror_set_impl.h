@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "mirror/leg_statistics.h"
 #include "mirror/mirror_set.h"
 #include "mirror/range_lock.h"
 #include "mirror/sync_regions.h"
@@ -41,7 +42,8 @@ struct LegView {
 };
 
 struct LegCounters {
-  std::atomic<uint64_t> reads{0}, writes{0}, flushes{0}, read_bytes{0}, write_bytes{0}, repaired_reads{0};
+  LegStatistics statistics;
+  std::atomic<uint64_t> repaired_reads{0};
   std::atomic<int64_t> latency{0};  // nanoseconds, moving average of reads
 };
 
@@ -142,6 +144,8 @@ struct MirrorSet::Impl {
     MutexLock lock(state_mutex);
     return generation;
   }
+  // Of a run() on the legs `on`: each operation goes into its leg's statistics.
+  void count_io(ErrorBits on, LegOp op, uint64_t bytes, const DmIoResult& result);
   void tell(SetEventKind kind, int leg = -1, int err = 0, sector_t sector = 0) const;
 
   // mirror_set.cc

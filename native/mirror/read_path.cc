@@ -84,15 +84,14 @@ int MirrorSet::Impl::read_blocks(BufferRef* buffer, size_t buffer_offset, size_t
       continue;
     }
     DmIoResult result;
-    const nanos_t started = now_nanos();
     dm_io.run(*buffer, IoOp::kRead, where, ~error_bit(index), offset, length, buffer_offset, deadline(),
               &result);
     LegCounters& counters = legs[index]->counters;
-    counters.reads.fetch_add(1, std::memory_order_relaxed);
-    counters.read_bytes.fetch_add(length, std::memory_order_relaxed);
+    const nanos_t took = result.took[index];
+    counters.statistics.record(LegOp::kRead, length, took);
     if (result.error_bits == 0) {
       const int64_t average = counters.latency.load(std::memory_order_relaxed);
-      counters.latency.store(average + (now_nanos() - started - average) / 8, std::memory_order_relaxed);
+      counters.latency.store(average + (took - average) / 8, std::memory_order_relaxed);
       outcome->leg = index;
       return 0;
     }

@@ -29,6 +29,13 @@ const char* to_string(SetState state) {
   return "?";
 }
 
+void MirrorSet::Impl::count_io(ErrorBits on, LegOp op, uint64_t bytes, const DmIoResult& result) {
+  for (; on != 0; on &= on - 1) {
+    const auto index = static_cast<unsigned>(std::countr_zero(on));
+    legs[index]->counters.statistics.record(op, bytes, result.took[index]);
+  }
+}
+
 void MirrorSet::Impl::tell(SetEventKind kind, int leg, int err, sector_t sector) const {
   if (on_event) on_event(SetEvent{kind, leg, err, sector});
 }

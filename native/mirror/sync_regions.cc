@@ -178,6 +178,23 @@ void SyncRegions::set_dirty_in_memory(uint64_t sync_region) noexcept {
   dirty_.fetch_add(1);
 }
 
+SyncMap SyncRegions::map(size_t most) const {
+  SyncMap map;
+  map.sync_regions = count_;
+  map.per_cell = (count_ + most - 1) / most;
+  map.cells.assign((count_ + map.per_cell - 1) / map.per_cell, SyncCell::kClean);
+  // One step a cell: the rest of a cell that is known need not be looked at.
+  const auto paint = [&map](uint64_t at, SyncCell state) {
+    map.cells[at / map.per_cell] = state;
+    return (at / map.per_cell + 1) * map.per_cell;
+  };
+  for (int64_t at = next_dirty(0); at >= 0;)
+    at = next_dirty(paint(static_cast<uint64_t>(at), SyncCell::kDirty));
+  for (int64_t at = next_not_in_sync(0); at >= 0;)
+    at = next_not_in_sync(paint(static_cast<uint64_t>(at), SyncCell::kNotInSync));
+  return map;
+}
+
 std::vector<uint64_t> SyncRegions::start_cleaning(nanos_t idle, size_t most) {
   std::vector<uint64_t> flagged;
   const uint32_t now = time_word();

@@ -25,6 +25,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "mirror/dirty_log.h"
+#include "mirror/sync_map.h"
 
 namespace dmiofs {
 
@@ -61,6 +62,9 @@ class SyncRegions {
   int64_t next_dirty(uint64_t from) const noexcept;         // -1: none
   void set_dirty_in_memory(uint64_t sync_region) noexcept;  // what the log said at the start
   uint64_t dirty_count() const { return dirty_.load(); }
+
+  // All sync regions in at most `most` (> 0) cells, each of the worst state in it.
+  SyncMap map(size_t most) const;
 
   // Lazy cleaning, by one thread: collects up to `most` sync regions that are in sync and have been idle for
   // `idle`, and flags them; the caller then flushes all legs and hands them to finish_cleaning, which cleans

@@ -1,7 +1,6 @@
 // The life of a write: lock its range, make its sync regions dirty, one dm-io write to all legs, settle what
 // failed, answer.
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -95,11 +94,7 @@ int MirrorSet::Impl::write_piece(const uint8_t* data, size_t size_bytes, uint64_
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;
   dm_io.run(buffer, IoOp::kWrite, where, ~seen.active, start, end - start, 0, deadline(), &result);
-  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
-    LegCounters& counters = legs[static_cast<unsigned>(std::countr_zero(left))]->counters;
-    counters.writes.fetch_add(1, std::memory_order_relaxed);
-    counters.write_bytes.fetch_add(end - start, std::memory_order_relaxed);
-  }
+  count_io(seen.active, LegOp::kWrite, end - start, result);
   buffer = BufferRef();  // settle() may need one
   return settle(seen, result, LegErrorKind::kWrite, start, end - start);
 }
@@ -139,10 +134,7 @@ int MirrorSet::Impl::flush_legs(LegErrorKind kind) {
     BufferRef buffer = dm_io.acquire(0);
     dm_io.run(buffer, IoOp::kFlush, where, ~seen.active, 0, 0, 0, deadline(), &result);
   }
-  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
-    legs[static_cast<unsigned>(std::countr_zero(left))]->counters.flushes.fetch_add(
-        1, std::memory_order_relaxed);
-  }
+  count_io(seen.active, LegOp::kFlush, 0, result);
   return settle(seen, result, kind, 0, 0);
 }
 

@@ -80,6 +80,7 @@ int MirrorSet::Impl::zero_piece(uint64_t offset, uint64_t length, bool discard) 
     dm_io.run(buffer, discard ? IoOp::kDiscard : IoOp::kWriteZeroes, where, ~seen.active, offset, length, 0,
               deadline(), &result);
   }
+  count_io(seen.active, LegOp::kZero, length, result);
   ErrorBits unsupported = 0;
   for (ErrorBits left = result.error_bits & ~result.late_bits; left != 0; left &= left - 1) {
     const auto index = static_cast<unsigned>(std::countr_zero(left));
@@ -88,10 +89,6 @@ int MirrorSet::Impl::zero_piece(uint64_t offset, uint64_t length, bool discard) 
   if (unsupported != 0) {
     result.error_bits &= ~unsupported;
     write_zeros(unsupported, offset, length, &result);
-  }
-  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
-    legs[static_cast<unsigned>(std::countr_zero(left))]->counters.writes.fetch_add(1,
-                                                                                   std::memory_order_relaxed);
   }
   return settle(seen, result, LegErrorKind::kWrite, offset, length);
 }

@@ -218,11 +218,37 @@ export interface SetSnapshot {
   readonly logFailed: boolean;
   readonly generation: number;
   readonly lateIos: number;
+  /** Operations of users under way. */
+  readonly inFlight: number;
   /** Of the sync action, kept in the record; bytes a second, a speedMax of 0 = no limit, both 0 = never set. */
   readonly paused: boolean;
   readonly speedMin: number;
   readonly speedMax: number;
   readonly legs: readonly LegSnapshot[];
+}
+
+/** What one leg did for users of the set, by operation. */
+export interface OperationTotal {
+  readonly bytes: number;
+  /** Sum of what each took. */
+  readonly seconds: number;
+  /** Operations by what they took: {@link LATENCY_BOUNDS}; the last one has no bound. */
+  readonly buckets: readonly number[];
+}
+
+export type LegOperation = 'read' | 'write' | 'flush' | 'zero';
+export type LegTotals = Readonly<Record<LegOperation, OperationTotal>>;
+
+/** Upper bounds of the latency buckets in seconds, but for the last (native/mirror/leg_statistics.h). */
+export const LATENCY_BOUNDS: readonly number[] = Array.from({ length: 23 }, (_, k) => (8 * 2 ** k) / 1e6);
+
+/** The states of a set's sync regions; neighbours share a cell, which shows the worst of them. */
+export interface SyncMap {
+  readonly syncRegions: number;
+  /** Sync regions in each cell; the last cell may have fewer. */
+  readonly perCell: number;
+  /** 0 clean, 1 dirty, 2 not in sync. */
+  readonly cells: Uint8Array;
 }
 
 export type SetEventKind =
@@ -247,6 +273,10 @@ export interface SetEvent {
 /** A running mirror set. Opened by {@link NativeBinding.openSet}. */
 export interface NativeSet {
   snapshot(): SetSnapshot;
+  /** By leg. */
+  statistics(): readonly LegTotals[];
+  /** In at most `most` cells. */
+  syncMap(most: number): SyncMap;
   /** Rejects with EINVAL (no such leg), EBUSY (the last in-sync leg), EALREADY, EIO (it could not be recorded). */
   failLeg(leg: number): Promise<void>;
   /** -1: all legs. */
@@ -369,6 +399,8 @@ export interface NativeBinding {
 
   /** Opens the process's engine and dm-io core; once in a process, before the first set. */
   openIo(options: IoOptions): IoInfo;
+  /** Pooled buffers, and those that wait for a device that has not answered yet. */
+  ioBuffers(): { readonly total: number; readonly late: number };
   faultAdd(rule: FaultRule): number;
   faultRemove(id: number): boolean;
   faultClear(): void;
