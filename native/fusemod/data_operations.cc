@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "fusemod/attr.h"
 #include "fusemod/file_handle.h"
 #include "fusemod/module.h"
+#include "fusemod/reply_data.h"
 #include "fusemod/truncate_rule.h"
 
 namespace dmiofs {
@@ -47,8 +49,14 @@ int on_read(const char*, char* data, size_t size, off_t offset, struct fuse_file
   const auto from = static_cast<uint64_t>(offset);
   if (from >= end) return 0;
   const size_t length = std::min<uint64_t>(size, end - from);
-  const int err = set.read(data, length, from);
-  return err == 0 ? static_cast<int>(length) : err;
+  if (!context.shim.load(std::memory_order_relaxed)) {
+    const int err = set.read(data, length, from);
+    return err == 0 ? static_cast<int>(length) : err;
+  }
+  ReadLoan loan;
+  if (const int err = set.read(data, length, from, &loan); err != 0) return err;
+  if (loan.data != nullptr) lend_reply_data(std::move(loan.buffer), loan.data, length);
+  return static_cast<int>(length);
 }
 
 int on_write(const char*, const char* data, size_t size, off_t offset, struct fuse_file_info* info) {

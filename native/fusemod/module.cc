@@ -18,6 +18,7 @@ void* on_init(struct fuse_conn_info* conn) {
   libfuse().fs_init(instance.next, conn);
   const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_BIG_WRITES;
   conn->want |= conn->capable & wanted;
+  conn->want &= ~FUSE_CAP_SPLICE_WRITE;  // replies go through our channel's send (reply_data.h)
   conn->max_background = kMaxBackground;
   conn->congestion_threshold = kCongestionThreshold;
   if ((conn->capable & FUSE_CAP_ATOMIC_O_TRUNC) == 0) {

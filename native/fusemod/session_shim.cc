@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "fusemod/libfuse.h"
+#include "fusemod/reply_data.h"
 #include "fusemod/request_edit.h"
 
 namespace dmiofs {
@@ -74,8 +75,16 @@ int receive(struct fuse_chan** channel, char* buffer, size_t size) {
 int send(struct fuse_chan* channel, const iovec parts[], size_t count) {
   if (parts == nullptr) return 0;
   ReplyEdit edit;
-  if (edit_reply(parts, count, &edit)) parts = edit.parts;
-  return ::writev(libfuse().chan_fd(channel), parts, static_cast<int>(count)) < 0 ? -errno : 0;
+  iovec with_data[2];
+  if (edit_reply(parts, count, &edit)) {
+    parts = edit.parts;
+  } else if (place_reply_data(parts, count, with_data)) {
+    parts = with_data;
+    count = 2;
+  }
+  const int err = ::writev(libfuse().chan_fd(channel), parts, static_cast<int>(count)) < 0 ? -errno : 0;
+  end_reply_data();
+  return err;
 }
 
 // As fuse_kern_unmount() of libfuse: an error state on the descriptor says that it is unmounted already. It is closed before unmounting, which

@@ -124,6 +124,13 @@ struct SetInfo {
   std::vector<LegInfo> legs;
 };
 
+// What a read can give instead of a copy: the pooled buffer that the leg's I/O filled. While it is held no
+// other buffer and no range may be waited for (mirror_set_impl.h): the holder passes the data on and lets go.
+struct ReadLoan {
+  BufferRef buffer;
+  const uint8_t* data = nullptr;  // null: there is none, the data were copied
+};
+
 class MirrorSet {
  public:
   static Result<std::shared_ptr<MirrorSet>> create(DmIo& dm_io, MirrorSetOptions options);
@@ -134,7 +141,8 @@ class MirrorSet {
 
   // ---- data plane: bytes, any alignment, within the set: 0 <= offset, offset + size <= size_bytes(). 0 or
   // -errno, never partial. ----
-  int read(void* data, size_t size, uint64_t offset);
+  // With `loan`: where one transfer was enough `data` is left alone and loan->data has it, `size` bytes.
+  int read(void* data, size_t size, uint64_t offset, ReadLoan* loan = nullptr);
   int write(const void* data, size_t size, uint64_t offset);
   int flush();
   // The range reads as zeros afterwards, on every leg. `discard`: the legs may give the space back.

@@ -28,8 +28,10 @@ void compare_with_model(MirrorFixture& fixture, unsigned steps, uint64_t seed_va
       std::memset(model.data() + offset, 0, length);
     } else {
       std::vector<uint8_t> data(length);
-      CHECK_EQ(fixture.set->read(data.data(), length, offset), 0);
-      CHECK(std::memcmp(data.data(), model.data() + offset, length) == 0);
+      ReadLoan loan;
+      CHECK_EQ(fixture.set->read(data.data(), length, offset, random.chance(50) ? &loan : nullptr), 0);
+      const uint8_t* got = loan.data != nullptr ? loan.data : data.data();
+      CHECK(std::memcmp(got, model.data() + offset, length) == 0);
     }
   }
   for (unsigned index = 0; index < fixture.images.size(); index++) CHECK(fixture.leg_bytes(index) == model);
@@ -124,6 +126,30 @@ TEST(mirror_set, a_write_waits_for_an_earlier_one_that_it_overlaps) {
 }
 
 // Legs with blocks of 512 and of 4096 bytes: what does not fill a block of 4096 is read first, on all legs alike.
+TEST(mirror_set, a_read_lends_its_buffer_when_one_transfer_is_enough) {
+  MirrorFixture fixture(2);
+  REQUIRE(fixture.start());
+  const auto data = pattern(300000, seed());
+  REQUIRE(fixture.set->write(data.data(), data.size(), 0) == 0);
+  std::vector<uint8_t> copied(data.size());
+  {
+    ReadLoan loan;
+    REQUIRE(fixture.set->read(copied.data(), 1000, 700, &loan) == 0);
+    REQUIRE(loan.data != nullptr);
+    CHECK(std::memcmp(loan.data, data.data() + 700, 1000) == 0);
+  }
+  ReadLoan none;
+  REQUIRE(fixture.set->read(copied.data(), copied.size(), 0, &none) == 0);
+  CHECK(none.data == nullptr);
+  CHECK(copied == data);
+  // A repair needs a buffer of its own: what it serves is copied.
+  fixture.fault(0, IoOp::kRead, FaultAction::kError);
+  ReadLoan repaired;
+  REQUIRE(fixture.set->read(copied.data(), 4096, 4096, &repaired) == 0);
+  CHECK(repaired.data == nullptr);
+  CHECK(std::memcmp(copied.data(), data.data() + 4096, 4096) == 0);
+}
+
 TEST(mirror_set, writes_what_does_not_fill_a_block) {
   constexpr uint64_t kBytes = 256 * 1024;
   PowercutDisks disks(seed());
