@@ -6,6 +6,8 @@ import { defineCommand } from '../command.js';
 import { findMounted, statusOf } from '../mounted.js';
 
 const POLL_MS = 100;
+/** How long a replacement that is in sync may take to be written to the config. */
+const SETTLE_MS = 10_000;
 
 export const waitCommand = defineCommand<{ file: string; timeout: string | undefined }>({
   command: 'wait <file>',
@@ -28,10 +30,25 @@ export const waitCommand = defineCommand<{ file: string; timeout: string | undef
     const binding = native();
     const place = findMounted(file);
     const end = performance.now() + limit;
+    let idleSince: number | undefined;
     for (;;) {
       const { sets } = await statusOf(binding, place);
       const busy = sets.find(({ sync }) => sync.action !== 'idle');
-      if (busy === undefined) return;
+      if (busy === undefined) {
+        const settling = sets.find(({ legs }) =>
+          legs.some(({ replaces, state }) => replaces !== null && state === 'in-sync'),
+        );
+        if (settling === undefined) return;
+        idleSince ??= performance.now();
+        if (performance.now() - idleSince > SETTLE_MS) {
+          throw new DmiofsError(
+            'ERR_DMIOFS_TIMEOUT',
+            `${settling.name}: a replacement is in sync, but has not taken its place: the daemon's log says why`,
+          );
+        }
+        await sleep(POLL_MS);
+        continue;
+      }
       if (performance.now() >= end)
         throw new DmiofsError('ERR_DMIOFS_TIMEOUT', `${busy.name}: ${busy.sync.action} still runs`);
       await sleep(POLL_MS);
