@@ -78,11 +78,11 @@ const speed: Run = async (set, words) => {
 
 /** `[sector=N] DEVICE`: the device is the rest of the line, blanks and all. */
 function parsePlace(verb: string, rest: string): { device: string; sector: number } {
-  const found = /^(?:sector=(\S*) +)?(.*)$/.exec(rest);
+  const found = /^sector=(\S*) *(.*)$/.exec(rest);
   const sector = found?.[1];
   if (sector !== undefined && !/^(0|[1-9][0-9]{0,14})$/.test(sector))
     throw invalid(verb, `sector= is a number of sectors, not ${JSON.stringify(sector)}`);
-  const device = found?.[2] ?? '';
+  const device = found === null ? rest : (found[2] ?? '');
   if (device === '') throw invalid(verb, 'a device is missing');
   return { device, sector: Number(sector ?? 0) };
 }
