@@ -1,0 +1,63 @@
+// fio as the load: one cell on one file.
+import { cpuSeconds, run } from './processes.mjs';
+
+const GIB = 1024 ** 3;
+
+/** fio's arguments. `bytes`: size of the file, or of the part of it that is used. */
+export function fioArguments(cell, file, { seconds, bytes }) {
+  const share = Math.floor(bytes / cell.jobs / cell.block) * cell.block;
+  const args = [
+    '--name=cell',
+    `--filename=${file}`,
+    `--rw=${cell.rw}`,
+    `--bs=${cell.block}`,
+    `--direct=${cell.direct ? 1 : 0}`,
+    `--numjobs=${cell.jobs}`,
+    ...(cell.depth > 1 ? ['--ioengine=libaio', `--iodepth=${cell.depth}`] : ['--ioengine=psync']),
+    // Sequential jobs have a part of the file each; random ones all of it.
+    ...(cell.random || cell.jobs === 1
+      ? [`--size=${bytes}`]
+      : [`--size=${share}`, `--offset_increment=${share}`]),
+    `--runtime=${Math.round(seconds * 1000)}ms`,
+    '--thread',
+    '--group_reporting',
+    '--allow_file_create=0',
+    '--eta=never',
+    '--output-format=json',
+  ];
+  if (cell.operation === 'mixed') args.push('--rwmixread=70');
+  if (cell.random) args.push('--norandommap', '--randrepeat=0');
+  if (cell.fsyncEach > 0) args.push(`--fsync=${cell.fsyncEach}`);
+  else if (!cell.direct && cell.writes) args.push('--end_fsync=1');
+  // A direct cell goes round for as long as it may; a buffered one goes once: what it read before is in the page cache.
+  if (cell.direct || cell.fsyncEach > 0) args.push('--time_based');
+  else args.push(`--io_size=${Math.floor(cell.byteLimit / cell.jobs / cell.block) * cell.block}`);
+  return args;
+}
+
+/** One sample: transfers a second, bytes a second, latency in microseconds, CPU seconds a GiB (of the server, and of all). */
+export async function measureWithFio(cell, file, options, pids) {
+  const cpu = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const before = cpu();
+  const stdout = await run('fio', fioArguments(cell, file, options), {
+    timeout: options.seconds * 1000 + 90_000,
+  });
+  const server = cpu() - before;
+  const job = JSON.parse(stdout.slice(stdout.indexOf('{'))).jobs[0];
+  if (job.error !== 0) throw new Error(`fio: error ${job.error}`);
+  const sides = [job.read, job.write].filter(({ total_ios: count }) => count > 0);
+  if (sides.length === 0) throw new Error('fio: no transfer ended');
+  const runtime = Math.max(...sides.map((side) => side.runtime)) / 1000;
+  const moved = sides.reduce((sum, side) => sum + side.io_bytes, 0);
+  const total = sides.reduce((sum, side) => sum + side.total_ios, 0);
+  const load = ((job.usr_cpu + job.sys_cpu) / 100) * runtime * cell.jobs;
+  const weighed = (pick) => sides.reduce((sum, side) => sum + pick(side) * side.total_ios, 0) / total / 1000;
+  return {
+    iops: total / runtime,
+    bytes: moved / runtime,
+    p50: weighed((side) => side.clat_ns.percentile?.['50.000000'] ?? side.clat_ns.mean),
+    p99: weighed((side) => side.clat_ns.percentile?.['99.000000'] ?? side.clat_ns.max),
+    serverCpu: server / (moved / GIB),
+    cpu: (server + load) / (moved / GIB),
+  };
+}
