@@ -16,7 +16,7 @@ import { MirrorSet } from '../mirror/mirror-set.js';
 import { type DeviceProbe, type FaultRule, type NativeBinding, native } from '../native/binding.js';
 import { openDaemonLog } from './daemon-log.js';
 import { MountPoint } from '../fuse/mount.js';
-import { clearMountpoint, mountKey, MountLock } from '../fuse/mount-lock.js';
+import { clearMountpoint, mountKey, MountLock, waitForFormer } from '../fuse/mount-lock.js';
 
 export interface DaemonOptions {
   readonly config: string;
@@ -89,6 +89,7 @@ export class Daemon {
   readonly #lock: MountLock;
   readonly #log: Logger;
   #asked = 0;
+  #ended = false;
 
   private constructor(
     binding: NativeBinding,
@@ -109,6 +110,7 @@ export class Daemon {
     const binding = native();
     const loaded = loadConfig(options.config);
     const mountpoint = realpathOf(options.mountpoint);
+    await waitForFormer(loaded.stateDir, mountpoint);
     await clearMountpoint(binding, mountpoint);
     const config = resolveConfig(loaded, {
       probeDevice: (path) => binding.probeDevice(path),
@@ -188,9 +190,13 @@ export class Daemon {
       this.#log.fatal({ error: error.stack ?? error.message }, 'an error in the control plane: unmounting');
       void this.#askedToStop('uncaughtException');
     });
-    this.#notify('READY=1');
+    const names = this.#sets.map(({ name }) => name).join(', ');
+    this.#notify(`READY=1\nSTATUS=serving ${names}`);
+    const watchdog = this.#watchdog();
     await this.#mount.wait();
-    this.#notify('STOPPING=1');
+    this.#ended = true;
+    clearInterval(watchdog);
+    this.#notify('STOPPING=1\nSTATUS=flushing');
     this.#log.info('unmounted: flushing');
     for (const result of await Promise.allSettled(this.#sets.map((set) => set.stop()))) {
       if (result.status === 'rejected') this.#log.error(messageOf(result.reason));
@@ -200,6 +206,8 @@ export class Daemon {
   }
 
   async #askedToStop(signal: string): Promise<void> {
+    // A service manager ends what it still finds of an unmounted mount: it is flushing, and the place may be another's by now.
+    if (this.#ended) return;
     this.#asked += 1;
     if (this.#asked > 1) {
       this.#log.error({ signal }, 'asked again: ending now, open files lose their mount');
@@ -215,6 +223,16 @@ export class Daemon {
         this.#log.error(messageOf(reason));
       });
     }
+  }
+
+  /** For a unit with WatchdogSec=, twice in each period. */
+  #watchdog(): NodeJS.Timeout | undefined {
+    const period = Number(process.env['WATCHDOG_USEC']) / 1000;
+    const pid = process.env['WATCHDOG_PID'];
+    if (!(period > 0) || (pid !== undefined && pid !== String(process.pid))) return undefined;
+    return setInterval(() => {
+      this.#notify('WATCHDOG=1');
+    }, period / 2);
   }
 
   #notify(text: string): void {

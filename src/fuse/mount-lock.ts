@@ -4,13 +4,17 @@
  */
 import { createHash } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DmiofsError } from '../errors.js';
 import { type MountSummary, parseStatus } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import { isRunning } from '../util/process.js';
-import { within } from '../util/timeout.js';
+import { sleep, within } from '../util/timeout.js';
+
+/** How long a daemon that has been unmounted is waited for: it flushes, and marks its sets clean. */
+const FORMER_MS = 10_000;
+const POLL_MS = 20;
 
 /** A name for files that belong to a mountpoint. */
 export function mountKey(mountpoint: string): string {
@@ -32,6 +36,27 @@ function isDaemon(pid: number): boolean {
   }
 }
 
+const lockFile = (stateDir: string, mountpoint: string): string =>
+  join(stateDir, 'run', `${mountKey(mountpoint)}.pid`);
+
+/**
+ * `umount MOUNTPOINT; mount MOUNTPOINT`: umount(8) returns while the daemon still flushes. Returns when that one has ended, serves after all, or
+ * does not end: the lock then says what is wrong.
+ */
+export async function waitForFormer(stateDir: string, mountpoint: string): Promise<void> {
+  const end = performance.now() + FORMER_MS;
+  while (performance.now() < end && dmiofsMountOn(mountpoint) === undefined) {
+    let owner: number;
+    try {
+      owner = Number(readFileSync(lockFile(stateDir, mountpoint), 'utf8'));
+    } catch {
+      return;
+    }
+    if (!Number.isInteger(owner) || owner <= 0 || !isDaemon(owner)) return;
+    await sleep(POLL_MS);
+  }
+}
+
 export class MountLock {
   readonly #file: string;
 
@@ -40,9 +65,8 @@ export class MountLock {
   }
 
   static take(stateDir: string, mountpoint: string): MountLock {
-    const folder = join(stateDir, 'run');
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const file = join(folder, `${mountKey(mountpoint)}.pid`);
+    const file = lockFile(stateDir, mountpoint);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const mine = `${file}.${String(process.pid)}`;
     writeFileSync(mine, `${String(process.pid)}\n`, { mode: 0o600 });
     try {
