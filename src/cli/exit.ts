@@ -8,6 +8,8 @@ export const EXIT = {
   /** The system would not; for status: failed. */
   system: 2,
   internal: 4,
+  /** Ended by the user before it was done. */
+  interrupted: 8,
   mountFailure: 32,
 } as const;
 

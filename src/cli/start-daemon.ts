@@ -1,7 +1,7 @@
 /** Starts the daemon in the background and waits until it says that the files can be used, or why not. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { EXIT, ExitError } from './exit.js';
+import { EXIT } from './exit.js';
 
 /** What the daemon writes to its ready pipe: one line. */
 export interface ReadyMessage {
@@ -14,8 +14,11 @@ export interface ReadyMessage {
 
 export const READY_FD = 3;
 
-/** Resolves with the daemon's pid. `args`: the mount command's own, with the ready pipe added. */
-export async function startDaemon(args: readonly string[]): Promise<number> {
+/**
+ * `args`: the mount command's own, to which the ready pipe is added. When `interrupt` is aborted before the daemon is ready, it is ended, and
+ * the message says so. Never rejects for what the daemon did.
+ */
+export async function startDaemon(args: readonly string[], interrupt?: AbortSignal): Promise<ReadyMessage> {
   const child = spawn(
     process.execPath,
     [fileURLToPath(new URL('./run.js', import.meta.url)), ...args, '--ready-fd', String(READY_FD)],
@@ -26,6 +29,7 @@ export async function startDaemon(args: readonly string[]): Promise<number> {
       env: { ...process.env, UV_THREADPOOL_SIZE: process.env['UV_THREADPOOL_SIZE'] ?? '16' },
     },
   );
+  interrupt?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
   const pipe = child.stdio[READY_FD];
   let text = '';
   await new Promise<void>((resolve, reject) => {
@@ -39,18 +43,16 @@ export async function startDaemon(args: readonly string[]): Promise<number> {
   });
   child.unref();
   if (pipe !== null && pipe !== undefined && 'destroy' in pipe) pipe.destroy();
-  let message: ReadyMessage;
   try {
-    message = JSON.parse(text) as ReadyMessage;
+    return JSON.parse(text) as ReadyMessage;
   } catch {
-    process.stderr.write(
-      `dmiofs: the daemon ended before it was ready (${child.exitCode === null ? `signal ${String(child.signalCode)}` : `exit ${String(child.exitCode)}`})\n`,
-    );
-    throw new ExitError(EXIT.internal);
+    const how =
+      child.exitCode === null ? `signal ${String(child.signalCode)}` : `exit ${String(child.exitCode)}`;
+    return {
+      ok: false,
+      pid: child.pid ?? 0,
+      message: `the daemon ended before it was ready (${how})`,
+      exitCode: EXIT.internal,
+    };
   }
-  if (!message.ok) {
-    for (const line of message.message.split('\n')) process.stderr.write(`dmiofs: ${line}\n`);
-    throw new ExitError(message.exitCode);
-  }
-  return message.pid;
 }

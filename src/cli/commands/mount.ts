@@ -4,8 +4,8 @@ import { isDmiofsError, messageOf, DmiofsError } from '../../errors.js';
 import type { FaultRule } from '../../native/binding.js';
 import { defineCommand } from '../command.js';
 import { Daemon } from '../daemon.js';
-import { EXIT } from '../exit.js';
-import { parseMountOptions } from '../mount-options.js';
+import { EXIT, ExitError } from '../exit.js';
+import { OWN_OPTIONS, parseMountOptions } from '../mount-options.js';
 import { type ReadyMessage, startDaemon } from '../start-daemon.js';
 
 interface MountArgs {
@@ -40,7 +40,9 @@ function tellReady(fd: string, message: ReadyMessage): void {
 async function serve(args: MountArgs): Promise<void> {
   let daemon: Daemon;
   try {
-    const { sets, ...options } = parseMountOptions(args.option ?? []);
+    const { sets, remount, ...options } = parseMountOptions(args.option ?? []);
+    if (remount)
+      throw new DmiofsError('ERR_DMIOFS_USAGE', '-o remount: mount(8) changes the flags of a mount');
     const chosen = [...sets, ...(args.set ?? [])];
     daemon = await Daemon.start({
       ...options,
@@ -75,7 +77,7 @@ export const mountCommand = defineCommand<MountArgs>({
         type: 'string',
         array: true,
         nargs: 1,
-        describe: 'allow_other, ro, uid=, gid=, umask=, set=NAME; generic options of mount(8)',
+        describe: `${OWN_OPTIONS.map(({ option }) => option).join(', ')}; generic options of mount(8)`,
       })
       .option('set', {
         type: 'string',
@@ -94,7 +96,7 @@ export const mountCommand = defineCommand<MountArgs>({
       await serve(args);
       return;
     }
-    await startDaemon([
+    const { ok, message, exitCode } = await startDaemon([
       'mount',
       resolve(args.config),
       resolve(args.mountpoint),
@@ -104,5 +106,8 @@ export const mountCommand = defineCommand<MountArgs>({
         ? []
         : ['--fault-rules', args.faultRules.startsWith('[') ? args.faultRules : resolve(args.faultRules)]),
     ]);
+    if (ok) return;
+    for (const line of message.split('\n')) process.stderr.write(`dmiofs: ${line}\n`);
+    throw new ExitError(exitCode);
   },
 });
