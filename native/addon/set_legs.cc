@@ -8,6 +8,8 @@
 namespace dmiofs {
 namespace {
 
+constexpr const char* kOwesAnswers = "the device has not yet answered what timed out on it";
+
 // For a leg that comes, or comes back.
 Result<LegDevice> open_leg_device(const std::string& path, sector_t sector, sector_t count) {
   DeviceOpen how;
@@ -65,6 +67,9 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
     if (leg < 0 || static_cast<size_t>(leg) >= info.legs.size())
       return Error{EINVAL, "re-add leg", "set " + info.name, "no such leg"};
     const LegInfo& known = info.legs[static_cast<size_t>(leg)];
+    // A device that hangs is not opened: that would hang too.
+    if (other.empty() && known.late_ios > 0)
+      return Error{EBUSY, "re-add leg " + std::to_string(leg), "set " + info.name, kOwesAnswers};
     // Opened again: what is under its path now may be another device, or the same one with a new descriptor.
     std::optional<LegDevice> device;
     auto opened = other.empty() ? open_leg_device(known.device, known.sector, info.count)
@@ -79,7 +84,7 @@ Napi::Value SetObject::begin_rebuild(const Napi::CallbackInfo& call) {
     return Error{-err, "re-add leg " + std::to_string(leg), "set " + info.name,
                  err == -EEXIST   ? "it is in use"
                  : err == -ENOSPC ? "the device has become smaller than its I/O region"
-                 : err == -EBUSY  ? "the device has not yet answered a write that timed out"
+                 : err == -EBUSY  ? kOwesAnswers
                                   : ""};
   });
 }
@@ -111,7 +116,7 @@ Napi::Value SetObject::add_leg(const Napi::CallbackInfo& call) {
                  : err == -EALREADY ? "that leg is being replaced already"
                  : err == -E2BIG    ? "a set has at most 64 legs"
                  : err == -ENXIO    ? "no in-sync leg is left to copy from"
-                 : err == -EBUSY    ? "the device has not yet answered a write that timed out"
+                 : err == -EBUSY    ? kOwesAnswers
                                     : ""};
   });
 }

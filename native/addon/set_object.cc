@@ -18,6 +18,7 @@ Napi::Object leg_object(Napi::Env env, const LegInfo& leg) {
   object.Set("count", number(env, leg.count));
   object.Set("state", to_string(leg.state));
   object.Set("replaces", leg.replaces);
+  object.Set("lateIos", leg.late_ios);
   object.Set("health", std::string(1, leg.health));
   object.Set("readErrors", number(env, errors(LegErrorKind::kRead)));
   object.Set("writeErrors", number(env, errors(LegErrorKind::kWrite)));

@@ -40,6 +40,7 @@ struct LegInfo {
   char health = 'U';  // A a D F S R U
   LegErrors errors;
   DeviceIdentity identity;
+  unsigned late_ios = 0;  // that its device owes us: they outlived their deadline
   // I/O done for users of the set.
   uint64_t reads = 0, writes = 0, flushes = 0, read_bytes = 0, write_bytes = 0;
   uint64_t repaired_reads = 0;  // failed sectors rewritten from a good leg

@@ -215,7 +215,10 @@ SetInfo MirrorSet::snapshot() const {
     out.replaces = leg.replaces;
     out.health = health_of(leg);
     out.errors = leg.errors;
-    if (self.where[index].bdev != nullptr) out.identity = self.where[index].bdev->info().identity;
+    if (self.where[index].bdev != nullptr) {
+      out.identity = self.where[index].bdev->info().identity;
+      out.late_ios = self.where[index].bdev->late_ios();
+    }
     const LegTotals totals = leg.counters.statistics.totals();
     const auto of = [&totals](LegOp op) -> const LegOpTotal& { return totals[static_cast<unsigned>(op)]; };
     out.reads = of(LegOp::kRead).count();

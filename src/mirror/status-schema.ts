@@ -18,6 +18,7 @@ export const legStatusSchema = z.strictObject({
     .int()
     .nullable()
     .describe('A replacement: the leg whose place it takes when it is in-sync; null: a leg'),
+  late_ios: count.describe('I/O that outlived its deadline, which its device has not ended yet'),
   health: z.string().length(1).describe('dm-mirror health: A a D F S R U'),
   read_errors: count,
   write_errors: count,

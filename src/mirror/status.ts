@@ -27,6 +27,7 @@ function legStatus(leg: LegSnapshot, index: number): LegStatus {
     count: leg.count,
     state: leg.state,
     replaces: leg.replaces < 0 ? null : leg.replaces,
+    late_ios: leg.lateIos,
     health: leg.health,
     read_errors: leg.readErrors,
     write_errors: leg.writeErrors,

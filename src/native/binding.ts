@@ -181,6 +181,8 @@ export interface LegSnapshot {
   readonly state: LegState;
   /** A replacement: index of the leg whose place it takes when it is in-sync; -1: a leg. */
   readonly replaces: number;
+  /** I/O that outlived its deadline, which its device has not ended yet. */
+  readonly lateIos: number;
   /** One dm-mirror health character: A a D F S R U. */
   readonly health: string;
   readonly readErrors: number;
