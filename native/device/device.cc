@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -90,6 +92,11 @@ Error open_block_error(int path_fd, const std::string& path, int err) {
   return fail("open", path, err);
 }
 
+bool is_in_memory(int fd) {
+  struct statfs fs;
+  return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 // An image file: O_DIRECT where it is to be had in units that fit, else O_DSYNC.
 Result<UniqueFd> open_file(int path_fd, const std::string& path, int access, uint32_t need_alignment,
                            DeviceInfo* info) {
@@ -99,13 +106,15 @@ Result<UniqueFd> open_file(int path_fd, const std::string& path, int access, uin
       units.offset_align <= need_alignment) {
     info->direct = true;
     info->logical_block_size = units.offset_align;
-    info->memory_align = units.memory_align;
+    info->in_memory = is_in_memory(fd.get());
+    info->memory_align = info->in_memory ? 1 : units.memory_align;
     return fd;
   }
   if (!fd.valid() && errno != EINVAL) return fail("open", path, errno);
   fd.reset(::open(fd_path(path_fd).c_str(), access | O_DSYNC | O_CLOEXEC));
   if (!fd.valid()) return fail("open", path, errno);
   info->direct = false;
+  info->in_memory = is_in_memory(fd.get());
   info->logical_block_size = 512;
   info->memory_align = 1;
   return fd;

@@ -52,6 +52,7 @@ struct DeviceInfo {
       512;  // offsets and lengths of I/O must be multiples of it; power of two, 512..65536
   uint32_t memory_align = 512;  // of buffers; power of two
   bool direct = false;          // O_DIRECT (else O_DSYNC)
+  bool in_memory = false;       // a file of tmpfs or ramfs: a transfer is a copy and waits for no device
   bool writable = false;
   bool read_only_medium = false;  // BLKROGET, or a read-only file system
   uint64_t rdev = 0;              // block device: st_rdev

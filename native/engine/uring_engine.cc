@@ -1,6 +1,9 @@
 // The uring engine: a ring a queue; submit and wait are one system call. The only file that includes
 // liburing.h.
 //
+// Files in memory: io_uring would hand each of their transfers to a kernel thread, two thread switches for a copy
+// of a few KiB. Small ones, and flushes, are done at once, by the thread that submits.
+//
 // What a hung device does: an Io that the kernel had to hand to a kernel thread of its own (a flush, a
 // zeroing, a transfer that found no free tag) belongs to the thread that submitted it, and that thread's exit
 // waits for the device.
@@ -24,9 +27,11 @@ Result<std::shared_ptr<Engine>> make_uring_engine() {
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/unique_fd.h"
 #include "device/device.h"
+#include "engine/blocking_io.h"
 #include "engine/fallocate_mode.h"
 #include "engine/transfer.h"
 
@@ -34,6 +39,7 @@ namespace dmiofs {
 namespace {
 
 constexpr unsigned kMaxDepth = 4096;
+constexpr uint64_t kMostInMemory = 32 * 1024;  // bytes that are copied while the others wait
 
 class UringQueue final : public IoQueue {
  public:
@@ -60,19 +66,24 @@ class UringQueue final : public IoQueue {
   void queue(Io* io) noexcept override {
     io->done = 0;
     in_flight_++;
+    if (io->device->info().in_memory && runs_at_once(*io)) {
+      push_at_once(io);
+      return;
+    }
     if (waiting_head_ != nullptr || !prepare(io)) push_waiting(io);
   }
 
   void submit() noexcept override {
-    while (io_uring_sq_ready(&ring_) > 0) {
-      const int err = io_uring_submit(&ring_);
-      if (err < 0 && err != -EINTR && take_completions() == 0) pause_briefly();
-    }
+    hand_over();
+    run_at_once();
   }
 
   unsigned reap(nanos_t deadline) noexcept override {
     unsigned completed = take_completions();
-    if (completed > 0 || woken_) submit();
+    if (completed > 0 || woken_ || at_once_head_ != nullptr) {
+      hand_over();
+      completed += run_at_once();
+    }
     while (completed == 0 && !woken_) {
       if (!wake_armed_) arm_wake();
       enter(1, deadline);
@@ -86,6 +97,11 @@ class UringQueue final : public IoQueue {
   unsigned drain(nanos_t deadline) noexcept override {
     unsigned completed = take_completions();
     while (in_flight_ > 0) {
+      if (at_once_head_ != nullptr) {
+        hand_over();
+        completed += run_at_once();
+        continue;
+      }
       enter(in_kernel_, deadline);
       completed += take_completions();
       if (deadline != kNoDeadline && now_nanos() >= deadline) break;
@@ -101,6 +117,38 @@ class UringQueue final : public IoQueue {
   unsigned in_flight() const noexcept override { return in_flight_; }
 
  private:
+  void hand_over() noexcept {
+    while (io_uring_sq_ready(&ring_) > 0) {
+      const int err = io_uring_submit(&ring_);
+      if (err < 0 && err != -EINTR && take_completions() == 0) pause_briefly();
+    }
+  }
+
+  static bool runs_at_once(const Io& io) noexcept {
+    const bool transfer = io.op == IoOp::kRead || io.op == IoOp::kWrite;
+    return io.op == IoOp::kFlush || (transfer && io.length <= kMostInMemory);
+  }
+
+  void push_at_once(Io* io) noexcept {
+    io->next = nullptr;
+    *(at_once_head_ == nullptr ? &at_once_head_ : &at_once_tail_->next) = io;
+    at_once_tail_ = io;
+  }
+
+  // Those that are there now: on_complete may queue more.
+  unsigned run_at_once() noexcept {
+    unsigned completed = 0;
+    for (Io* io = std::exchange(at_once_head_, nullptr); io != nullptr;) {
+      Io* const following = io->next;
+      io->result = do_blocking_io(*io);
+      in_flight_--;
+      completed++;
+      io->on_complete(io);
+      io = following;
+    }
+    return completed;
+  }
+
   // One system call: hands over what is prepared and waits until `want` completions are there or the deadline
   // has passed.
   void enter(unsigned want, nanos_t deadline) noexcept {
@@ -236,6 +284,8 @@ class UringQueue final : public IoQueue {
   unsigned in_flight_ = 0;
   Io* waiting_head_ = nullptr;
   Io* waiting_tail_ = nullptr;
+  Io* at_once_head_ = nullptr;
+  Io* at_once_tail_ = nullptr;
   bool woken_ = false;
   bool wake_armed_ = false;
   UniqueFd wake_fd_;

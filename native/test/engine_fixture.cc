@@ -1,15 +1,25 @@
 #include "test/engine_fixture.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
 namespace dmiofs::test {
+namespace {
+
+std::string g_image_folder;  // empty: the test's own
+
+}  // namespace
 
 std::string make_image(uint64_t bytes) {
   static std::atomic<unsigned> count{0};
-  const std::string path = temp_dir() + "/image" + std::to_string(count.fetch_add(1));
+  const std::string path =
+      (g_image_folder.empty() ? temp_dir() : g_image_folder) + "/image" + std::to_string(count.fetch_add(1));
   Buffer content(bytes > 0 ? bytes : 1);
   content.randomise(seed() + bytes);
   std::ofstream(path, std::ios::binary)
@@ -85,6 +95,20 @@ void run_on_engine(const char* name, EngineTestFn fn) {
     return;
   }
   fn(*engine);
+}
+
+void run_in_memory(const char* name, EngineTestFn fn) {
+  std::string folder = "/dev/shm/dmiofs-native-XXXXXX";
+  struct statfs fs;
+  if (mkdtemp(folder.data()) == nullptr || statfs(folder.c_str(), &fs) != 0 || fs.f_type != TMPFS_MAGIC) {
+    skip_test("/dev/shm is no tmpfs that can be written");
+  } else {
+    g_image_folder = folder;
+    run_on_engine(name, fn);
+    g_image_folder.clear();
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
 }
 
 }  // namespace dmiofs::test

@@ -68,12 +68,15 @@ std::shared_ptr<Engine> engine_named(const std::string& name);
 
 using EngineTestFn = void (*)(Engine& engine);
 void run_on_engine(const char* name, EngineTestFn fn);
+// The images that `fn` makes are files in memory.
+void run_in_memory(const char* name, EngineTestFn fn);
 
 }  // namespace dmiofs::test
 
 #define ENGINE_TEST(name)                                                                               \
   static void engine_test_##name(::dmiofs::Engine& engine);                                             \
   TEST(engine_uring, name) { ::dmiofs::test::run_on_engine("uring", engine_test_##name); }              \
+  TEST(engine_uring_memory, name) { ::dmiofs::test::run_in_memory("uring", engine_test_##name); }       \
   TEST(engine_threads, name) { ::dmiofs::test::run_on_engine("threads", engine_test_##name); }          \
   TEST(engine_fault_uring, name) { ::dmiofs::test::run_on_engine("fault(uring)", engine_test_##name); } \
   static void engine_test_##name(::dmiofs::Engine& engine)
