@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   mount: async () => [(await import('./commands/mount.js')).mountCommand],
   umount: async () => [(await import('./commands/umount.js')).umountCommand],
   status: async () => [(await import('./commands/status.js')).statusCommand],
+  monitor: async () => [(await import('./commands/monitor.js')).monitorCommand],
   'check-config': async () => [(await import('./commands/check-config.js')).checkConfigCommand],
   fail: control,
   're-add': control,

@@ -12,9 +12,11 @@ import { ConfigLegs } from '../config/config-legs.js';
 import { loadConfig } from '../config/load.js';
 import { type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import { messageOf } from '../errors.js';
+import { isAlarming } from '../mirror/event.js';
 import { MirrorSet } from '../mirror/mirror-set.js';
 import { type DeviceProbe, type FaultRule, type NativeBinding, native } from '../native/binding.js';
 import { openDaemonLog } from './daemon-log.js';
+import { EventJournal } from '../fuse/event-journal.js';
 import { MountPoint } from '../fuse/mount.js';
 import { clearMountpoint, mountKey, MountLock, waitForFormer } from '../fuse/mount-lock.js';
 
@@ -41,6 +43,7 @@ function openSets(
   config: ResolvedConfig,
   options: DaemonOptions,
   keeper: ConfigLegs,
+  events: EventJournal,
   log: Logger,
 ): MirrorSet[] {
   const opened: MirrorSet[] = [];
@@ -68,8 +71,9 @@ function openSets(
               log.error({ set: name }, message);
             },
             onEvent: (event) => {
+              events.append(event);
               const { kind, ...rest } = event;
-              log[kind === 'resync-started' || kind === 'resync-finished' ? 'info' : 'error'](rest, kind);
+              log[isAlarming(kind) ? 'error' : 'info'](rest, kind);
             },
           },
         ),
@@ -136,7 +140,10 @@ export class Daemon {
         probeDevice: (path) => binding.probeDevice(path),
         knownProbe: rememberProbes(config),
       });
-      opened.push(...openSets(binding, config, options, keeper, log));
+      const events = EventJournal.open(join(config.stateDir, `${mountKey(mountpoint)}.events`), (message) => {
+        log.warn(message);
+      });
+      opened.push(...openSets(binding, config, options, keeper, events, log));
       for (const missing of binding.protectFromReclaim())
         log.warn(`not protected from memory reclaim: ${missing}`);
       process.env['FUSE_THREAD_STACK'] ??= String(THREAD_STACK);
@@ -163,6 +170,7 @@ export class Daemon {
         allowOther: options.allowOther,
         readOnly: options.readOnly,
         generic: options.generic,
+        events,
         log,
       });
       await mount.mount().catch(async (error: unknown) => {

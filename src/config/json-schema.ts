@@ -1,5 +1,6 @@
 /** JSON Schemas, made of the schemas that the program itself checks with: scripts/generate writes them into config/. */
 import { z } from 'zod';
+import { eventSchema } from '../mirror/event-schema.js';
 import { mountStatusSchema } from '../mirror/status-schema.js';
 import { configSchema } from './schema.js';
 
@@ -13,6 +14,10 @@ export function jsonSchemas(): Readonly<Record<string, string>> {
     'dmiofs.schema.json': text(
       'dmiofs config file',
       z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' }),
+    ),
+    'event.schema.json': text(
+      'a line of dmiofs monitor --json',
+      z.toJSONSchema(eventSchema, { target: 'draft-7' }),
     ),
     'status.schema.json': text(
       'a mount in dmiofs status --json',

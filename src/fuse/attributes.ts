@@ -1,12 +1,24 @@
 /** The extended attributes `user.dmio.*`: which there are, and their values. */
+import type { EventList } from '../mirror/event.js';
 import {
   legText,
+  metricsText,
   type MountSummary,
   mountStatusText,
   type SetStatus,
   statusText,
   syncText,
 } from '../mirror/status.js';
+import type { SyncMapText } from '../mirror/sync-map.js';
+import type { LegTotals } from '../native/binding.js';
+
+/** What the attributes of a set's file are made of. */
+export interface AttributeSource {
+  readonly status: () => SetStatus;
+  readonly map: () => SyncMapText;
+  readonly statistics: () => readonly LegTotals[];
+  readonly events: () => EventList;
+}
 
 type SetAttribute = readonly [name: string, value: (set: SetStatus) => string];
 
@@ -23,32 +35,60 @@ const SET_ATTRIBUTES: readonly SetAttribute[] = [
 
 export const CONTROL_ATTRIBUTE = 'user.dmio.control';
 const LEG_PREFIX = 'user.dmio.leg.';
+const METRICS_PREFIX = 'user.dmio.metrics.';
+const EVENTS_ATTRIBUTE = 'user.dmio.events';
+const MAP_ATTRIBUTE = 'user.dmio.map';
 
 /** Names that can be read: what `getfattr -d` asks for. `user.dmio.control` is write-only and not among them. */
 export function setAttributeNames(legs: number): readonly string[] {
   return [
     ...SET_ATTRIBUTES.map(([name]) => name),
-    ...Array.from({ length: legs }, (_, leg) => `${LEG_PREFIX}${String(leg)}`),
+    EVENTS_ATTRIBUTE,
+    MAP_ATTRIBUTE,
+    ...[LEG_PREFIX, METRICS_PREFIX].flatMap((prefix) =>
+      Array.from({ length: legs }, (_, leg) => `${prefix}${String(leg)}`),
+    ),
   ];
 }
 
+const legIndex = (name: string, prefix: string): number | undefined => {
+  const index = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+  return /^(0|[1-9][0-9]?)$/.test(index) ? Number(index) : undefined;
+};
+
 /** undefined: there is no such attribute. */
-export function setAttribute(set: SetStatus, name: string): string | undefined {
+export function setAttribute(source: AttributeSource, name: string): string | undefined {
   const known = SET_ATTRIBUTES.find(([attribute]) => attribute === name);
-  if (known !== undefined) return known[1](set);
-  const index = name.startsWith(LEG_PREFIX) ? name.slice(LEG_PREFIX.length) : '';
-  const leg = /^(0|[1-9][0-9]?)$/.test(index) ? set.legs[Number(index)] : undefined;
+  if (known !== undefined) return known[1](source.status());
+  if (name === EVENTS_ATTRIBUTE) return JSON.stringify(source.events());
+  if (name === MAP_ATTRIBUTE) return JSON.stringify(source.map());
+  const measured = legIndex(name, METRICS_PREFIX);
+  const totals = measured === undefined ? undefined : source.statistics()[measured];
+  if (totals !== undefined) return metricsText(totals);
+  const index = legIndex(name, LEG_PREFIX);
+  const leg = index === undefined ? undefined : source.status().legs[index];
   return leg === undefined ? undefined : legText(leg);
 }
 
-export const MOUNT_ATTRIBUTE_NAMES: readonly string[] = ['user.dmio.status', 'user.dmio.json'];
+export const MOUNT_ATTRIBUTE_NAMES: readonly string[] = [
+  'user.dmio.status',
+  'user.dmio.json',
+  EVENTS_ATTRIBUTE,
+];
 
-export function mountAttribute(mount: MountSummary, name: string): string | undefined {
+/** The same of the mountpoint. */
+export function mountAttribute(
+  status: () => MountSummary,
+  events: () => EventList,
+  name: string,
+): string | undefined {
   switch (name) {
     case 'user.dmio.status':
-      return mountStatusText(mount);
+      return mountStatusText(status());
     case 'user.dmio.json':
-      return JSON.stringify(mount);
+      return JSON.stringify(status());
+    case EVENTS_ATTRIBUTE:
+      return JSON.stringify(events());
     default:
       return undefined;
   }

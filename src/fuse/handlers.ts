@@ -10,12 +10,14 @@ import type { MirrorSet } from '../mirror/mirror-set.js';
 import type { MountSummary } from '../mirror/status.js';
 import { isNativeError } from '../native/binding.js';
 import {
+  type AttributeSource,
   CONTROL_ATTRIBUTE,
   MOUNT_ATTRIBUTE_NAMES,
   mountAttribute,
   setAttribute,
   setAttributeNames,
 } from './attributes.js';
+import type { EventJournal } from './event-journal.js';
 import { runControl } from './control/verbs.js';
 
 const { EACCES, EINVAL, EIO, ENODATA, ENOENT, EPERM } = constants.errno;
@@ -23,6 +25,7 @@ const { EACCES, EINVAL, EIO, ENODATA, ENOENT, EPERM } = constants.errno;
 export interface HandlerContext {
   readonly sets: ReadonlyMap<string, MirrorSet>;
   readonly status: () => MountSummary;
+  readonly events: EventJournal;
   readonly setAttr: (name: string, attr: { mode?: number; uid?: number; gid?: number }) => void;
   readonly log: Logger;
 }
@@ -67,6 +70,12 @@ function handler<Args extends readonly unknown[]>(
 export function makeHandlers(context: HandlerContext): Readonly<Record<string, unknown>> {
   const { sets, log } = context;
   const setAt = (path: string): MirrorSet | undefined => sets.get(path.slice(1));
+  const sourceOf = (set: MirrorSet): AttributeSource => ({
+    status: () => set.status(),
+    map: () => set.syncMap(),
+    statistics: () => set.statistics(),
+    events: () => context.events.list(set.name),
+  });
   const unchanged = 0xffff_ffff; // of chown: (uid_t) -1
 
   const setAttr = (path: string, attr: { mode?: number; uid?: number; gid?: number }): Outcome => {
@@ -98,10 +107,10 @@ export function makeHandlers(context: HandlerContext): Readonly<Record<string, u
       const set = setAt(path);
       const value =
         path === '/'
-          ? mountAttribute(context.status(), name)
+          ? mountAttribute(context.status, () => context.events.list(undefined), name)
           : set === undefined
             ? undefined
-            : setAttribute(set.status(), name);
+            : setAttribute(sourceOf(set), name);
       return value === undefined ? [-ENODATA] : [0, Buffer.from(value)];
     }),
     setxattr: handler(log, 'setxattr', async (path: string, name: string, value: Buffer) => {

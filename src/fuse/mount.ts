@@ -5,6 +5,7 @@
  *
  * fuse-native's own unmount (a shell, lazy) and its per-operation timeout are never used. A process has one mount.
  */
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
@@ -12,6 +13,7 @@ import { DmiofsError } from '../errors.js';
 import type { MirrorSet } from '../mirror/mirror-set.js';
 import { type MountSummary, worstState } from '../mirror/status.js';
 import type { MountCounters, MountedSet, NativeBinding, SessionInfo } from '../native/binding.js';
+import type { EventJournal } from './event-journal.js';
 import { makeHandlers } from './handlers.js';
 import { fuseOptionString } from './options.js';
 
@@ -36,6 +38,7 @@ export interface MountPointOptions {
   readonly allowOther: boolean;
   readonly readOnly: boolean;
   readonly generic: readonly string[];
+  readonly events: EventJournal;
   readonly log: Logger;
 }
 
@@ -44,6 +47,9 @@ interface FuseNative {
   _fuseOptions(): string;
 }
 type FuseNativeClass = new (mountpoint: string, handlers: object, options: { timeout: false }) => FuseNative;
+
+/** Unix seconds. */
+const STARTED = Math.floor(Date.now() / 1000 - process.uptime());
 
 let libfuseLoaded = false;
 
@@ -95,6 +101,7 @@ export class MountPoint {
     const handlers = makeHandlers({
       sets: this.#sets,
       status: () => this.status(),
+      events: this.#options.events,
       setAttr: (name, attr) => {
         this.#binding.fuseSetAttr(this.#id, name, attr);
       },
@@ -134,7 +141,21 @@ export class MountPoint {
       engine: this.#options.engine,
       session: this.session().shim ? 'shim' : 'stock',
       operations: { native, forwarded, read, write },
+      daemon: this.#process(),
       sets: sets.map(({ name, state }) => ({ name, state })),
+    };
+  }
+
+  #process(): MountSummary['daemon'] {
+    const { user, system } = process.cpuUsage();
+    const { total, late } = this.#binding.ioBuffers();
+    return {
+      started: STARTED,
+      rss: process.memoryUsage.rss(),
+      cpu: (user + system) / 1e6,
+      open_files: readdirSync('/proc/self/fd').length - 1, // its own
+      buffers: total,
+      late_buffers: late,
     };
   }
 

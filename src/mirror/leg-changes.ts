@@ -48,11 +48,15 @@ export interface LegsKeeper {
   prepare(set: string, running: RunningLegs, change: LegChange): PreparedChange;
 }
 
+export type LegChangeEvent = 'leg-added' | 'leg-removed' | 'leg-replaced';
+
 export interface LegChangesHooks {
   /** There may be something to copy. */
   readonly syncNeeded: () => void;
   /** Something that nobody waits for went wrong. */
   readonly problem: (message: string) => void;
+  /** A change has been made. `leg`: its index afterwards; of one that has left, its last. */
+  readonly changed: (kind: LegChangeEvent, leg: number, device: string) => void;
 }
 
 const MOST_LEGS = 64;
@@ -73,6 +77,10 @@ export function runningLegs(count: number, legs: readonly LegSnapshot[]): Runnin
 /** The index in the config of a leg that is no replacement. */
 const definedIndex = (legs: readonly LegSnapshot[], leg: number): number =>
   legs.slice(0, leg).filter(({ replaces }) => replaces < 0).length;
+
+/** The other way round. */
+const runningIndex = (legs: readonly LegSnapshot[], defined: number): number =>
+  legs.findIndex(({ replaces }, leg) => replaces < 0 && definedIndex(legs, leg) === defined);
 
 export class LegChanges {
   readonly #name: string;
@@ -180,12 +188,42 @@ export class LegChanges {
     const undo = prepared?.commit();
     try {
       await run(prepared?.device ?? ('device' in change ? change.device : ''));
+      this.#tell(change, legs);
     } catch (error) {
       undo?.();
       throw error;
     } finally {
       // Also after a refusal: what was marked to be copied must be.
       this.#hooks.syncNeeded();
+    }
+  }
+
+  #tell(change: LegChange, before: readonly LegSnapshot[]): void {
+    const after = this.#set.snapshot().legs;
+    const told = (kind: LegChangeEvent, legs: readonly LegSnapshot[], leg: number): void => {
+      this.#hooks.changed(kind, leg, legs[leg]?.device ?? '');
+    };
+    switch (change.kind) {
+      case 'add':
+      case 'replace':
+        told('leg-added', after, after.length - 1);
+        break;
+      case 'remove':
+        told('leg-removed', before, runningIndex(before, change.leg));
+        break;
+      case 'give-up':
+        told(
+          'leg-removed',
+          before,
+          before.findIndex(({ replaces }) => replaces === runningIndex(before, change.leg)),
+        );
+        break;
+      case 'place':
+      case 'promote':
+        told('leg-replaced', after, runningIndex(after, change.leg));
+        break;
+      default:
+        change satisfies never;
     }
   }
 

@@ -3,28 +3,16 @@
  *
  *     open() -> running --stop()--> stopped
  */
-import type { NativeBinding, NativeSet, SetEvent, SetOptions } from '../native/binding.js';
-import { type SetStatus, setStatus } from './status.js';
-import { type RegionOutcome, SyncAction, type SyncActionName, type SyncTarget } from './sync-action.js';
+import type { LegTotals, NativeBinding, NativeSet, SetEvent, SetOptions } from '../native/binding.js';
+import type { MirrorEventKind, MirrorSetEvent } from './event.js';
+import { errnoName, type SetStatus, setStatus } from './status.js';
+import { type SyncMapText, syncMapText } from './sync-map.js';
+import { type RegionOutcome, SyncAction, type SyncTarget } from './sync-action.js';
 import { LegChanges, type LegPlace, type LegsKeeper } from './leg-changes.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits } from './sync-pacer.js';
 
-export type MirrorSetEvent =
-  | {
-      readonly kind: 'leg-failed';
-      readonly set: string;
-      readonly leg: number;
-      readonly errno: number;
-      readonly sector: number;
-    }
-  | { readonly kind: 'degraded-at-start'; readonly set: string; readonly leg: number }
-  | {
-      readonly kind: 'resync-started' | 'resync-finished';
-      readonly set: string;
-      readonly action: SyncActionName;
-      readonly failed: number;
-    }
-  | { readonly kind: 'set-failed' | 'mismatch' | 'log-failed'; readonly set: string; readonly errno: number };
+/** Of the map of sync regions: so that it fits into an attribute's value. */
+const MAP_CELLS = 4096;
 
 export interface MirrorSetHooks {
   readonly onEvent: (event: MirrorSetEvent) => void;
@@ -85,10 +73,10 @@ export class MirrorSet {
       new NativeTarget(set),
       {
         onStart: (action) => {
-          this.#hooks.onEvent({ kind: 'resync-started', set: name, action, failed: 0 });
+          this.#tell('resync-started', { action });
         },
         onFinish: (action, failed) => {
-          this.#hooks.onEvent({ kind: 'resync-finished', set: name, action, failed });
+          this.#tell('resync-finished', { action, failed });
           this.#changes.settle();
         },
       },
@@ -99,6 +87,9 @@ export class MirrorSet {
         this.#sync.start();
       },
       problem: (message) => hooks.onProblem?.(name, message),
+      changed: (kind, leg, device) => {
+        this.#tell(kind, { leg, device });
+      },
     });
   }
 
@@ -115,7 +106,7 @@ export class MirrorSet {
   /** Starts what was left to copy, and tells what was wrong at the start. */
   begin(): void {
     for (const [leg, { state }] of this.native.snapshot().legs.entries()) {
-      if (state !== 'in-sync') this.#hooks.onEvent({ kind: 'degraded-at-start', set: this.name, leg });
+      if (state !== 'in-sync') this.#tell('degraded-at-start', { leg });
     }
     this.#sync.start();
     this.#changes.resume();
@@ -123,6 +114,16 @@ export class MirrorSet {
 
   status(): SetStatus {
     return setStatus(this.native.snapshot(), this.#sync.state(), this.#hasLog);
+  }
+
+  /** What each leg has done, and how long it took. */
+  statistics(): readonly LegTotals[] {
+    return this.native.statistics();
+  }
+
+  /** The states of the sync regions. */
+  syncMap(): SyncMapText {
+    return syncMapText(this.native.syncMap(MAP_CELLS), this.#sync.copying());
   }
 
   failLeg(leg: number): Promise<void> {
@@ -184,22 +185,35 @@ export class MirrorSet {
     return this.native.setSyncLimits({ paused, speedMin: limits.min, speedMax: limits.max });
   }
 
+  #tell(
+    kind: MirrorEventKind,
+    more: Partial<Pick<MirrorSetEvent, 'leg' | 'device' | 'errno' | 'sector' | 'action' | 'failed'>>,
+  ): void {
+    const leg = more.leg ?? null;
+    const device = leg === null ? null : (this.native.snapshot().legs[leg]?.device ?? null);
+    this.#hooks.onEvent({
+      kind,
+      set: this.name,
+      leg,
+      device,
+      errno: null,
+      sector: null,
+      action: null,
+      failed: null,
+      ...more,
+    });
+  }
+
   #onNative(event: SetEvent): void {
-    const set = this.name;
+    const errno = event.errno === 0 ? null : errnoName(event.errno);
     switch (event.kind) {
       case 'leg-failed':
-        this.#hooks.onEvent({
-          kind: 'leg-failed',
-          set,
-          leg: event.leg,
-          errno: event.errno,
-          sector: event.sector,
-        });
+        this.#tell('leg-failed', { leg: event.leg, errno, sector: event.sector });
         break;
       case 'set-failed':
       case 'log-failed':
       case 'mismatch':
-        this.#hooks.onEvent({ kind: event.kind, set, errno: event.errno });
+        this.#tell(event.kind, { errno });
         break;
       case 'sync-needed':
         this.#sync.start();

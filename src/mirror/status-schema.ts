@@ -57,6 +57,7 @@ export const setStatusSchema = z.strictObject({
   generation: count.describe('Grows with every change of a leg state'),
   log: z.enum(['ok', 'failed', 'none']),
   late_ios: count.describe('I/O that outlived its deadline and has not ended yet'),
+  in_flight: count.describe('Operations of users under way'),
   sync_region_size: count.describe('Bytes'),
   dirty: count.describe('Sync regions that a start after a crash would copy'),
   sync: z.strictObject({
@@ -82,6 +83,16 @@ export const mountStatusSchema = z.strictObject({
   engine: z.string(),
   session: z.enum(['shim', 'stock']).describe("stock: libfuse's own session and its limits"),
   operations: z.strictObject({ native: count, forwarded: count, read: count, write: count }),
+  daemon: z
+    .strictObject({
+      started: count.describe('Unix seconds'),
+      rss: count.describe('Resident memory, bytes'),
+      cpu: z.number().nonnegative().describe('Seconds used'),
+      open_files: count,
+      buffers: count.describe('Pooled buffers of the data path'),
+      late_buffers: count.describe('Of these, held by devices that have not answered yet'),
+    })
+    .describe('Its process'),
   sets: z.array(setStatusSchema),
 });
 

@@ -3,7 +3,7 @@
  * made from it.
  */
 import { constants } from 'node:os';
-import type { LegSnapshot, SetSnapshot } from '../native/binding.js';
+import type { LegSnapshot, LegTotals, SetSnapshot } from '../native/binding.js';
 import type { LegStatus, MountSummary, SetStatus } from './status-schema.js';
 import type { SyncActionState } from './sync-action.js';
 
@@ -62,6 +62,7 @@ export function setStatus(set: SetSnapshot, sync: SyncActionState, hasLog: boole
     generation: set.generation,
     log: set.logFailed ? 'failed' : hasLog ? 'ok' : 'none',
     late_ios: set.lateIos,
+    in_flight: set.inFlight,
     sync_region_size: set.syncRegionSectors * 512,
     dirty: set.dirtySyncRegions,
     sync: {
@@ -115,6 +116,19 @@ export function legText(leg: LegStatus): string {
     `read_errors=${String(leg.read_errors)} write_errors=${String(leg.write_errors)} ` +
     `flush_errors=${String(leg.flush_errors)} last_error=${last}`
   );
+}
+
+/** `user.dmio.metrics.N`: operations, bytes and latency of a leg; seconds with nanoseconds, buckets to the last that is not empty. */
+export function metricsText(totals: LegTotals): string {
+  const ops = Object.entries(totals).map(([op, { bytes, seconds, buckets }]) => [
+    op,
+    {
+      bytes,
+      seconds: Math.round(seconds * 1e9) / 1e9,
+      buckets: buckets.slice(0, buckets.findLastIndex((count) => count > 0) + 1),
+    },
+  ]);
+  return JSON.stringify(Object.fromEntries(ops));
 }
 
 /** `user.dmio.sync`. */

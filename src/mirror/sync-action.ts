@@ -78,6 +78,7 @@ export class SyncAction {
   #failed = 0;
   #restart = false;
   #running: Promise<void> | undefined;
+  readonly #copying = new Set<number>();
   readonly #waiting = new Set<() => void>();
 
   constructor(
@@ -142,6 +143,11 @@ export class SyncAction {
     };
   }
 
+  /** Sync regions that are being copied. */
+  copying(): readonly number[] {
+    return [...this.#copying];
+  }
+
   /** Resolves when the copies under way have ended; none is started any more. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -171,7 +177,10 @@ export class SyncAction {
   }
 
   async #copy(syncRegion: number): Promise<void> {
-    const outcome = await this.#target.recoverRegion(syncRegion);
+    this.#copying.add(syncRegion);
+    const outcome = await this.#target.recoverRegion(syncRegion).finally(() => {
+      this.#copying.delete(syncRegion);
+    });
     switch (outcome) {
       case 'copied':
         this.#pacer.moved(this.#target.syncRegionBytes, this.#now());
