@@ -7,6 +7,7 @@ import { describeMachine, machine, versions } from './machine.mjs';
 import { readOptions } from './options.mjs';
 import { Place } from './place.mjs';
 import { duration, Progress } from './progress.mjs';
+import { report } from './report/page.mjs';
 import { FORMAT, mergeResults, PUBLISHED, readResults, writeResults } from './results.mjs';
 import { measurePlace, sampleCount } from './run.mjs';
 import { TARGETS } from './targets/index.mjs';
@@ -16,12 +17,17 @@ import { isEnding, takeBack, takeBackOnSignals } from './undo.mjs';
 const PER_SAMPLE = 0.45;
 /** Seconds to make and mount the legs of a target. */
 const PER_TARGET = 2;
+/** Seconds to mount what an experiment needs. */
+const PER_EXPERIMENT = 10;
 
 const say = (text) => process.stdout.write(`${text}\n`);
 
 function estimate({ places, cells, targets, rounds, seconds, experiments }) {
   const samples = sampleCount(places, cells, targets, rounds);
-  const extra = experiments.reduce((sum, one) => sum + one.seconds, 0);
+  const extra = experiments.reduce(
+    (sum, one) => sum + one.samples * rounds * (seconds + PER_SAMPLE) + PER_EXPERIMENT,
+    0,
+  );
   return (
     samples * (seconds + PER_SAMPLE) + (samples > 0 ? places.length * targets.length * PER_TARGET : 0) + extra
   );
@@ -114,13 +120,16 @@ function guard(options, results) {
 function publish(results) {
   let old;
   if (existsSync(PUBLISHED)) old = readResults(PUBLISHED);
-  writeResults(PUBLISHED, mergeResults(old, results));
+  const merged = mergeResults(old, results);
+  writeResults(PUBLISHED, merged);
+  report(merged);
 }
 
 async function main() {
   const options = await readOptions(process.argv.slice(2));
   if (options.list) return list(options);
   if (options.guard && options.results !== undefined) return guard(options, readResults(options.results));
+  if (options.report) return report(readResults(options.results ?? PUBLISHED));
   takeBackOnSignals();
   const results = await measure(options);
   if (options.publish) publish(results);

@@ -56,6 +56,10 @@ function parser(args) {
       type: 'boolean',
       describe: 'Only makes the page and its plots of the committed results',
     })
+    .option('report', {
+      type: 'boolean',
+      describe: 'Only makes the page and its plots of the committed results',
+    })
     .option('guard', {
       type: 'boolean',
       describe: 'Fails when a ratio to the floor or the peer is worse than in the committed results',
@@ -66,7 +70,10 @@ function parser(args) {
       describe: 'How much worse the guard lets a ratio be',
     })
     .option('against', { type: 'string', describe: "The guard's committed results" })
-    .option('results', { type: 'string', describe: 'For the guard: compares this file instead of measuring' })
+    .option('results', {
+      type: 'string',
+      describe: 'For the guard and the report: this file instead of a run',
+    })
     .strict()
     .version(false)
     .fail((message, error) => {

@@ -1,4 +1,11 @@
-// The experiments: questions that are not a cell. Each is { name, what, seconds, run(context) -> data of the results }.
+// The experiments: questions that are not a cell.
+//
+// Each is { name, what, samples (about how many a round: for the estimate), run(context) -> data, report(data, plot) -> Markdown }.
 import { LEGS } from './legs.mjs';
+import { MOUNT } from './mount.mjs';
+import { PARALLEL } from './parallel.mjs';
+import { RESYNC } from './resync.mjs';
+import { SETS } from './sets.mjs';
+import { SIZE } from './size.mjs';
 
-export const EXPERIMENTS = [LEGS];
+export const EXPERIMENTS = [PARALLEL, LEGS, SETS, SIZE, RESYNC, MOUNT];
