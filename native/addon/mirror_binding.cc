@@ -1,4 +1,5 @@
 // openSet: opens the legs of a mirror set and starts it.
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
@@ -73,6 +74,9 @@ bool parse_set(Napi::Object object, MirrorSetOptions* options, Napi::Array* legs
     return false;
   }
   options->io_timeout = static_cast<nanos_t>(timeout_ms) * kNanosPerMilli;
+  uint64_t read_error_limit = options->read_error_limit;
+  if (!get_optional_uint(object, "readErrorLimit", &read_error_limit)) return false;
+  options->read_error_limit = static_cast<unsigned>(std::min<uint64_t>(read_error_limit, UINT32_MAX));
   *legs = list.As<Napi::Array>();
   return true;
 }

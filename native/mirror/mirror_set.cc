@@ -79,6 +79,7 @@ Result<std::shared_ptr<MirrorSet>> MirrorSet::create(DmIo& dm_io, MirrorSetOptio
   impl->block = block;
   impl->read_policy = options.read_policy;
   impl->io_timeout = options.io_timeout;
+  impl->read_error_limit = options.read_error_limit;
   impl->read_only = options.read_only;
   impl->sync_region_sectors = options.sync_region_sectors;
   impl->clean_after = options.clean_after;

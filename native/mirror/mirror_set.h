@@ -90,6 +90,9 @@ struct MirrorSetOptions {
   std::vector<LegOptions> legs;
   ReadPolicy read_policy = ReadPolicy::kPrimary;
   nanos_t io_timeout = 0;  // 0: wait for ever
+  // A leg leaves that had more read errors than this lately, each of them repaired; 0: no limit.
+  // mirror/read_error_limit.h
+  unsigned read_error_limit = 20;
   bool read_only = false;
   sector_t sync_region_sectors = 1024;  // power of two
   SetEventFn on_event;
@@ -119,7 +122,7 @@ struct SetInfo {
   uint64_t generation = 0;
   unsigned late_ios = 0;
   unsigned in_flight = 0;  // operations of users under way
-  bool paused = false;  // of the sync action, with its limits: what the record holds
+  bool paused = false;     // of the sync action, with its limits: what the record holds
   uint64_t speed_min = 0, speed_max = 0;
   std::vector<LegInfo> legs;
 };

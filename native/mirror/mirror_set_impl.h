@@ -20,6 +20,7 @@
 #include "mirror/leg_statistics.h"
 #include "mirror/mirror_set.h"
 #include "mirror/range_lock.h"
+#include "mirror/read_error_limit.h"
 #include "mirror/sync_regions.h"
 
 namespace dmiofs {
@@ -54,6 +55,7 @@ struct Leg {
   LegState state = LegState::kMissing;
   LegErrors errors;
   uint8_t error_kinds = 0;
+  ReadErrorLimit read_errors;  // lately
   uint64_t left_generation = 0;
   int replaces = -1;  // a replacement: the leg whose place it takes when it is in-sync; -1: a leg
   Uuid uuid{};
@@ -79,6 +81,7 @@ struct MirrorSet::Impl {
   uint32_t block = 512;
   ReadPolicy read_policy = ReadPolicy::kPrimary;
   nanos_t io_timeout = 0;
+  unsigned read_error_limit = 0;
   bool read_only = false;
   sector_t sync_region_sectors = 1024;
   nanos_t clean_after = 0;

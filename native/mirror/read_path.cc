@@ -138,6 +138,15 @@ void MirrorSet::Impl::repair_read(unsigned leg, uint64_t offset, uint64_t length
   legs[leg]->counters.repaired_reads.fetch_add(1, std::memory_order_relaxed);
   log_line(LogLevel::kWarn, "set " + name + ": rewrote " + std::to_string(length) + " bytes at sector " +
                                 std::to_string(sectors_of(offset)) + " of leg " + std::to_string(leg));
+  bool too_many = false;
+  {
+    MutexLock lock(state_mutex);
+    too_many = legs[leg]->read_errors.add(now_nanos(), read_error_limit);
+  }
+  if (!too_many) return;
+  log_line(LogLevel::kError, "set " + name + ": leg " + std::to_string(leg) + " had more than " +
+                                 std::to_string(read_error_limit) + " read errors lately: it is taken out");
+  take_out_one(leg, LegErrorKind::kRead, EIO, offset);
 }
 
 // 0: the leg has it again; -errno: it cannot; 1: nothing to repair it from, or the leg is out.

@@ -194,6 +194,7 @@ int MirrorSet::Impl::finish_rebuild() {
       leg.state = LegState::kInSync;
       leg.left_generation = 0;
       leg.errors = LegErrors{};
+      leg.read_errors.clear();
       leg.error_kinds = 0;
     }
     recompute_view();

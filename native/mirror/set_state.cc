@@ -177,6 +177,7 @@ int MirrorSet::clear_errors(int leg) {
       self.legs[index]->errors = LegErrors{};
       self.legs[index]->error_kinds = 0;
       self.legs[index]->counters.repaired_reads = 0;
+      self.legs[index]->read_errors.clear();
     }
     self.set_failed_told.store(false);
     self.changed();

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <thread>
 
+#include "mirror/read_error_limit.h"
 #include "test/mirror_fakes.h"
 #include "test/mirror_fixture.h"
 
@@ -267,6 +269,36 @@ TEST(mirror_failure, legs_that_fail_different_writes_at_once_leave_a_leg_that_ha
     }
     CHECK(answers[0] == 0 || answers[1] == 0);
   }
+}
+
+TEST(mirror_failure, a_leg_with_too_many_read_errors_is_taken_out_though_each_was_repaired) {
+  MirrorFixture fixture(2);
+  fixture.options.read_error_limit = 3;
+  REQUIRE(fixture.start());
+  const auto data = pattern(65536, 1);
+  CHECK_EQ(fixture.set->write(data.data(), data.size(), 0), 0);
+  std::vector<uint8_t> read(4096);
+  for (unsigned error = 1; error <= 4; error++) {
+    FaultRule rule;
+    rule.device = fixture.images[0];
+    rule.ops = 1u << static_cast<unsigned>(IoOp::kRead);
+    rule.action = FaultAction::kError;
+    rule.times = 1;
+    fixture.rules->add(rule);
+    CHECK_EQ(fixture.set->read(read.data(), read.size(), 4096 * error), 0);
+    CHECK_EQ(fixture.set->snapshot().legs[0].state, error <= 3 ? LegState::kInSync : LegState::kFailed);
+  }
+  CHECK(std::equal(read.begin(), read.end(), data.begin() + 4096 * 4));
+}
+
+TEST(mirror_failure, read_errors_count_less_with_time) {
+  ReadErrorLimit limit;
+  const nanos_t hour = ReadErrorLimit::kHalfLife;
+  CHECK(!limit.add(0, 2) && !limit.add(0, 2));
+  CHECK(!limit.add(hour, 2));
+  CHECK(limit.add(hour, 2));
+  CHECK(!limit.add(100 * hour, 2));
+  CHECK(!ReadErrorLimit().add(0, 0));
 }
 
 }  // namespace

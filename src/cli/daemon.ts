@@ -61,6 +61,7 @@ function openSets(
             ],
             readPolicy: set.readPolicy,
             ioTimeoutMs: set.ioTimeoutMs,
+            readErrorLimit: set.readErrorLimit,
             readOnly: set.readOnly || options.readOnly,
             syncRegionSectors: set.syncRegionSectors,
             log: { path: set.logPath, start: set.start },

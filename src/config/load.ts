@@ -28,6 +28,7 @@ export interface SetConfig {
   readonly logPath: string;
   readonly syncRegionSectors: number;
   readonly ioTimeoutMs: number;
+  readonly readErrorLimit: number;
   readonly start: SetText['start'];
   readonly mode: number;
   readonly uid: number;
@@ -104,6 +105,7 @@ function buildConfig(file: string, text: ConfigText, issue: Config['issue']): Co
       logPath: set.log.path === undefined ? join(stateDir, `${name}.log`) : resolve(base, set.log.path),
       syncRegionSectors: (sizeOf(set.log.region_size) ?? 0) / 512,
       ioTimeoutMs: durationOf(set.io_timeout) ?? 0,
+      readErrorLimit: set.read_error_limit,
       start: set.start,
       mode: Number.parseInt(set.mode, 8),
       uid:

@@ -61,6 +61,7 @@ const path = z
   .refine((value) => !/[\0\p{Surrogate}]/u.test(value), 'must be a path: no NUL, only whole characters');
 const SECTORS = `must be a whole number of sectors, 0 to ${String(MAX_SECTORS)}`;
 const sectors = z.int(SECTORS).min(0, SECTORS).max(MAX_SECTORS, SECTORS);
+const READ_ERRORS = 'must be a number of errors, 0 to 1000000; 0: no limit';
 const MODE = 'must be permission bits in quotes, such as "0600"';
 const ACCOUNT = 'must be a name or a number';
 const account = z.union([z.string().min(1, ACCOUNT), z.int().min(0, ACCOUNT).max(MAX_ID, ACCOUNT)], ACCOUNT);
@@ -111,6 +112,14 @@ export const setSchema = z.strictObject({
   )
     .default('30s')
     .describe('A leg that does not answer in this time is failed; 0: wait for ever'),
+  read_error_limit: z
+    .int(READ_ERRORS)
+    .min(0, READ_ERRORS)
+    .max(1_000_000, READ_ERRORS)
+    .default(20)
+    .describe(
+      'A leg is taken out after more read errors than this, though each was repaired; they count half after an hour; 0: no limit',
+    ),
   start: z
     .enum(['any', 'majority', 'all'])
     .default('any')

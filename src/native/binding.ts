@@ -161,6 +161,8 @@ export interface SetOptions {
   readonly readPolicy: ReadPolicy;
   /** Milliseconds; 0 = wait for ever. */
   readonly ioTimeoutMs: number;
+  /** Repaired read errors that a leg may have had lately; 0 = no limit. */
+  readonly readErrorLimit?: number;
   readonly readOnly: boolean;
   /** Sectors in a sync region, a power of two. */
   readonly syncRegionSectors: number;

@@ -204,6 +204,25 @@ describe.skipIf(!canMount)('a leg that fails', () => {
     expect((await legsOf(one)).map(({ state }) => state)).toEqual(['failed', 'in-sync']);
   });
 
+  it('and every other one too: EIO to the reader, and all is as before when they read again', async () => {
+    const one = await mounted([]);
+    const source = await data(one.scene, MIB);
+    await direct(source, one.file);
+    const rule = { action: 'error', ops: ['read'], firstByte: 65536, lastByte: 69631, times: 3 } as const;
+    await remount(one, [
+      { ...rule, device: 'leg0.img' },
+      { ...rule, device: 'leg1.img' },
+    ]);
+    const read = () =>
+      run('dd', [`if=${one.file}`, 'of=/dev/null', 'bs=4k', 'skip=16', 'count=1', 'iflag=direct']);
+    const failed = await read();
+    expect(failed.stderr).toContain('Input/output error');
+    expect((await legsOf(one)).map(({ state }) => state)).toEqual(['in-sync', 'in-sync']);
+    await until('it can be read again', async () => ((await read()).code === 0 ? true : undefined));
+    await must('cmp', '-n', String(MIB), source, one.file);
+    expect((await legsOf(one)).map(({ state }) => state)).toEqual(['in-sync', 'in-sync']);
+  });
+
   it('at a flush: fsync is good as long as another leg has it', async () => {
     const one = await mounted([{ action: 'error', device: 'leg1.img', ops: ['flush'] }]);
     const source = await data(one.scene, MIB);

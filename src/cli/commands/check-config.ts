@@ -19,6 +19,7 @@ function toJson(config: ResolvedConfig): object {
       read_policy: set.readPolicy,
       log: { path: set.logPath, region_size: set.syncRegionSectors * 512 },
       io_timeout_ms: set.ioTimeoutMs,
+      read_error_limit: set.readErrorLimit,
       start: set.start,
       mode: set.mode.toString(8).padStart(4, '0'),
       uid: set.uid,
