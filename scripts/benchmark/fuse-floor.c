@@ -152,13 +152,12 @@ int main(int argc, char** argv) {
   if (argc < 4) return 2;
   null_io = argc > 4 && strcmp(argv[4], "null") == 0;
   for (int i = 0; i < 2; i++) {
-    struct stat st;
     legs[i] = open(argv[1 + i], O_RDWR | O_DIRECT);
-    if (legs[i] < 0 || fstat(legs[i], &st) != 0) {
+    size = legs[i] < 0 ? -1 : lseek(legs[i], 0, SEEK_END);  // of a block device too
+    if (size < 0) {
       perror(argv[1 + i]);
       return 1;
     }
-    size = st.st_size;
   }
   pthread_key_create(&worker_key, NULL);
   char* fuse_argv[] = {"fuse-floor", "-osubtype=fuse-floor"};

@@ -24,7 +24,8 @@ export function run(program, args, { timeout = 120_000, env = {}, cwd } = {}) {
       (error, stdout, stderr) => {
         running.delete(child);
         if (error === null) return resolve(stdout);
-        const said = `${stderr}${stdout}`.trim().split('\n').slice(-4).join(' | ').slice(0, 400);
+        const text = stderr.trim() === '' ? stdout : stderr;
+        const said = text.trim().split('\n').slice(0, 4).join(' | ').slice(0, 400);
         const why = error.killed ? `ended after ${timeout / 1000} s` : `exit ${error.code ?? error.signal}`;
         reject(new CommandError(`${program.replace(/^.*\//, '')}: ${why}${said === '' ? '' : `: ${said}`}`));
       },
