@@ -45,7 +45,25 @@ export async function main(args: readonly string[]): Promise<number> {
       if (error instanceof Error) throw error;
       throw new UsageError(`${message}\nTry dmiofs --help.`);
     });
-  for (const command of await loadCommands(args)) parser = parser.command(command);
+  const commands = await loadCommands(args);
+  for (const command of commands) parser = parser.command(command);
+  const asked = args[0] === '--get-yargs-completions';
+  const completeArgument = asked ? (await import('./completion.js')).completeArgument : () => [];
+  parser = parser.completion(
+    'completion',
+    'print the completion script of the shell that SHELL names',
+    (
+      current: string,
+      argv: { readonly _: readonly string[] },
+      completeByDefault: () => unknown,
+      done: (completions: string[]) => unknown,
+    ) => {
+      const words = argv._.slice(1);
+      // What nothing is offered for, the shell completes as a path.
+      if (words.length < 2 || current.startsWith('-')) completeByDefault();
+      else done([...completeArgument(commands, words)]);
+    },
+  );
   try {
     await parser.parseAsync();
     return EXIT.ok;
