@@ -13,5 +13,6 @@ void init_dmio(Napi::Env env, Napi::Object exports);    // dmio_binding.cc: the 
 void init_log(Napi::Env env, Napi::Object exports);     // log_binding.cc: createLog, inspectLog
 void init_mirror(Napi::Env env, Napi::Object exports);  // mirror_binding.cc: openSet
 void init_fuse(Napi::Env env, Napi::Object exports);    // fuse_binding.cc: fuseLoad, fuseAttach
+void init_stages(Napi::Env env, Napi::Object exports);  // stage_binding.cc: stageTimes
 
 }  // namespace dmiofs

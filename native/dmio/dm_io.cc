@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/stage_times.h"
 #include "dmio/async_worker.h"
 #include "dmio/request.h"
 #include "dmio/request_slot.h"
@@ -145,10 +146,12 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
     slot->pending++;
     queue->queue(&io);
   }
+  StageTimes::pass(Stage::kSubmitted);
   while (slot->pending > 0) {
     queue->drain(deadline);
     if (deadline != kNoDeadline && slot->pending > 0 && now_nanos() >= deadline) break;
   }
+  StageTimes::pass(Stage::kCompleted);
   for (unsigned index = 0; index < where.size(); index++) {
     if ((started & error_bit(index)) == 0) continue;
     int err = slot->answers[index].load(std::memory_order_acquire);

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "base/stage_times.h"
+
 // Last: it redefines names of the system's own headers.
 #include <fuse_kernel.h>
 
@@ -33,6 +35,15 @@ void complete_times(fuse_setattr_in* attr) {
   attr->valid |= both;
 }
 
+void begin_timing(uint32_t opcode) {
+  switch (opcode) {
+    case FUSE_READ: StageTimes::begin(TimedOp::kRead); break;
+    case FUSE_WRITE: StageTimes::begin(TimedOp::kWrite); break;
+    case FUSE_FSYNC: StageTimes::begin(TimedOp::kFlush); break;
+    default: break;
+  }
+}
+
 template <typename Body>
 Body* body_of(char* message, size_t size, size_t needed) {
   if (size < sizeof(fuse_in_header) + needed) return nullptr;
@@ -46,6 +57,7 @@ bool edit_request(MountContext& context, char* message, size_t size) {
   const auto* header = reinterpret_cast<const fuse_in_header*>(message);
   t_request.unique = header->unique;
   t_request.has_reply_size = false;
+  if (StageTimes::enabled()) begin_timing(header->opcode);
   if (header->opcode == FUSE_SETATTR) {
     if (auto* attr = body_of<fuse_setattr_in>(message, size, sizeof(fuse_setattr_in)); attr != nullptr)
       complete_times(attr);

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/stage_times.h"
 #include "fusemod/libfuse.h"
 #include "fusemod/reply_data.h"
 #include "fusemod/request_edit.h"
@@ -84,6 +85,7 @@ int send(struct fuse_chan* channel, const iovec parts[], size_t count) {
   }
   const int err = ::writev(libfuse().chan_fd(channel), parts, static_cast<int>(count)) < 0 ? -errno : 0;
   end_reply_data();
+  StageTimes::end();
   return err;
 }
 

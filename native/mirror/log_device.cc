@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/stage_times.h"
+
 namespace dmiofs {
 
 LogDevice::LogDevice(DmIo& dm_io, IoRegion where, std::unique_ptr<BufferPool> buffers, size_t buffer_bytes,
@@ -29,6 +31,7 @@ int LogDevice::run(IoOp op, uint64_t offset, uint8_t* to, const uint8_t* from, s
   BufferRef buffer = buffers_->acquire(length);
   if (from != nullptr) std::memcpy(buffer.data(), from, length);
   DmIoResult result;
+  const StageTimes::Inner part_of_a_stage;  // of the write that waits for the log
   dm_io_.run(buffer, op, std::span(&where_, 1), 0, offset, length, 0, until, &result);
   if (result.errnos[0] == 0 && to != nullptr) std::memcpy(to, buffer.data(), length);
   return result.errnos[0];

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/stage_times.h"
 #include "mirror/mirror_set_impl.h"
 
 namespace dmiofs {
@@ -40,6 +41,7 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset, ReadLoan* loan) {
     // Locked over all pieces: a read sees each write wholly or not at all.
     RangeLock::Guard range(self.range_lock, round_down(offset, self.block),
                            round_up(offset + size, self.block), RangeLock::Mode::kShared);
+    StageTimes::pass(Stage::kRangeLocked);
     epoch = self.legs_epoch.load(std::memory_order_relaxed);
     BufferRef buffer;
     auto* at = static_cast<uint8_t*>(data);

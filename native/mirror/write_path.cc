@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/stage_times.h"
 #include "mirror/mirror_set_impl.h"
 
 namespace dmiofs {
@@ -20,9 +21,11 @@ int MirrorSet::write(const void* data, size_t size, uint64_t offset) {
   self.user_ios.fetch_add(1, std::memory_order_relaxed);
   RangeLock::Guard range(self.range_lock, round_down(offset, self.block), round_up(offset + size, self.block),
                          RangeLock::Mode::kExclusive);
+  StageTimes::pass(Stage::kRangeLocked);
   const uint64_t first = self.regions->of(offset);
   const uint64_t last = self.regions->of(offset + size - 1);
   if (const int err = self.start_write(first, last); err != 0) return err;
+  StageTimes::pass(Stage::kDirtyMarked);
   const int err = self.write_locked(static_cast<const uint8_t*>(data), size, offset);
   self.regions->end_write(first, last);
   return err;
@@ -127,6 +130,7 @@ int MirrorSet::flush() {
 // What was acknowledged before is on stable storage of each leg in use, or the leg is out.
 int MirrorSet::Impl::flush_legs(LegErrorKind kind) {
   RangeLock::Guard devices(range_lock, kLegsRange, kLegsRange + 1, RangeLock::Mode::kShared);
+  StageTimes::pass(Stage::kRangeLocked);
   const LegView seen = current_view();
   if (seen.in_sync == 0) return -EIO;
   DmIoResult result;

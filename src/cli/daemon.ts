@@ -134,6 +134,7 @@ export class Daemon {
       });
       const io = binding.openIo({ engine: config.engine, faults: options.faultRules !== undefined });
       for (const rule of options.faultRules ?? []) binding.faultAdd(rule);
+      binding.enableStageTimes(process.env['DMIOFS_STAGE_TIMES'] === '1');
       log.info({ engine: io.engine, reason: io.reason, config: config.file, mountpoint }, 'starting');
       const keeper = new ConfigLegs({
         file: config.file,

@@ -132,6 +132,7 @@ export class MountPoint {
   status(): MountSummary {
     const sets = [...this.#sets.values()].map((set) => set.status());
     const { native, forwarded, read, write } = this.counters();
+    const stages = this.#binding.stageTimes();
     return {
       version: 1,
       mountpoint: this.#options.mountpoint,
@@ -142,6 +143,7 @@ export class MountPoint {
       session: this.session().shim ? 'shim' : 'stock',
       operations: { native, forwarded, read, write },
       daemon: this.#process(),
+      ...(stages === null ? {} : { stages }),
       sets: sets.map(({ name, state }) => ({ name, state })),
     };
   }

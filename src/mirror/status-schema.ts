@@ -74,6 +74,14 @@ export const setStatusSchema = z.strictObject({
   legs: z.array(legStatusSchema),
 });
 
+const stageTimeSchema = z
+  .strictObject({ count, mean: count, p50: count, p99: count, max: count })
+  .describe('Nanoseconds since the stage before');
+const stagesSchema = z.partialRecord(
+  z.enum(['range-locked', 'dirty-marked', 'submitted', 'completed', 'answered', 'whole']),
+  stageTimeSchema,
+);
+
 export const mountStatusSchema = z.strictObject({
   version: z.literal(1),
   mountpoint: z.string(),
@@ -93,6 +101,12 @@ export const mountStatusSchema = z.strictObject({
       late_buffers: count.describe('Of these, held by devices that have not answered yet'),
     })
     .describe('Its process'),
+  stages: z
+    .record(z.enum(['read', 'write', 'flush']), stagesSchema)
+    .optional()
+    .describe(
+      'With DMIOFS_STAGE_TIMES=1 in the environment of the mount: how long each stage of a request took',
+    ),
   sets: z.array(setStatusSchema),
 });
 

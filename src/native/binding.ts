@@ -354,6 +354,23 @@ export interface SessionInfo {
   readonly kernelMinor: number;
 }
 
+// ---- stage times (native/base/stage_times.h) ----
+
+/** Times in nanoseconds; percentiles are exact to an eighth. */
+export interface StageTime {
+  readonly count: number;
+  readonly mean: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export type StageName = 'range-locked' | 'dirty-marked' | 'submitted' | 'completed' | 'answered' | 'whole';
+/** By kind of request; what has not occurred is not there. */
+export type StageTimes = Readonly<
+  Record<'read' | 'write' | 'flush', Readonly<Partial<Record<StageName, StageTime>>>>
+>;
+
 // ---- dm-io (native/addon/dmio_binding.cc); src/dmio/ is what programs use ----
 
 /** An open device of the dm-io API. */
@@ -439,6 +456,10 @@ export interface NativeBinding {
   fuseAttach(options: MountOptions): number;
   fuseCounters(id: number): MountCounters;
   fuseSession(id: number): SessionInfo;
+  /** Times the stages of each request from now on, of all mounts of the process; off at first. */
+  enableStageTimes(on: boolean): void;
+  /** Null: off. */
+  stageTimes(): StageTimes | null;
   /** chmod, chown: what getattr answers from now on. */
   fuseSetAttr(id: number, name: string, attr: { mode?: number; uid?: number; gid?: number }): void;
   /** prctl(PR_SET_IO_FLUSHER), and mlock of the data path's code and buffers, where permitted; says what was not. Before the mount. */
