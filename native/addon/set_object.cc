@@ -36,6 +36,36 @@ Napi::Object leg_object(Napi::Env env, const LegInfo& leg) {
   return object;
 }
 
+Napi::Object comparison_object(Napi::Env env, int outcome, const Comparison& found) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("outcome", outcome == 0 ? "compared" : outcome > 0 ? "skipped" : "failed");
+  object.Set("rangeCount", number(env, found.range_count));
+  object.Set("sectors", number(env, found.sectors));
+  object.Set("repairedCount", number(env, found.repaired_count));
+  Napi::Array ranges = Napi::Array::New(env, found.ranges.size());
+  for (uint32_t i = 0; i < found.ranges.size(); i++) {
+    const DifferingRange& range = found.ranges[i];
+    Napi::Object told = Napi::Object::New(env);
+    told.Set("sector", number(env, range.sector));
+    told.Set("count", number(env, range.count));
+    told.Set("majority", range.majority);
+    told.Set("repaired", range.repaired);
+    Napi::Array legs = Napi::Array::New(env, range.legs.size());
+    for (uint32_t at = 0; at < range.legs.size(); at++) {
+      const LegContent& content = range.legs[at];
+      Napi::Object leg = Napi::Object::New(env);
+      leg.Set("leg", content.leg);
+      leg.Set("sha256", hex(content.sha256));
+      leg.Set("right", (range.right & error_bit(content.leg)) != 0);
+      legs.Set(at, leg);
+    }
+    told.Set("legs", legs);
+    ranges.Set(i, told);
+  }
+  object.Set("ranges", ranges);
+  return object;
+}
+
 }  // namespace
 
 Napi::Function SetObject::define(Napi::Env env) {
@@ -52,6 +82,7 @@ Napi::Function SetObject::define(Napi::Env env) {
                          InstanceMethod("syncMap", &SetObject::sync_map),
                          InstanceMethod("nextNotInSync", &SetObject::next_not_in_sync),
                          InstanceMethod("recoverSyncRegion", &SetObject::recover_sync_region),
+                         InstanceMethod("compareSyncRegion", &SetObject::compare_sync_region),
                          InstanceMethod("recoveryPossible", &SetObject::recovery_possible),
                          InstanceMethod("rebuilding", &SetObject::rebuilding),
                          InstanceMethod("activity", &SetObject::activity),
@@ -181,6 +212,27 @@ Napi::Value SetObject::recover_sync_region(const Napi::CallbackInfo& call) {
       },
       [outcome](Napi::Env env) -> Napi::Value {
         return Napi::String::New(env, *outcome == 0 ? "copied" : *outcome > 0 ? "skipped" : "failed");
+      });
+}
+
+Napi::Value SetObject::compare_sync_region(const Napi::CallbackInfo& call) {
+  const double at = call.Length() > 0 && call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : -1;
+  const bool repair = call.Length() > 1 && call[1].IsBoolean() && call[1].As<Napi::Boolean>().Value();
+  struct Outcome {
+    int err = 0;
+    Comparison found;
+  };
+  const std::shared_ptr<MirrorSet> set = set_;
+  auto outcome = std::make_shared<Outcome>();
+  return AsyncTask::start(
+      call.Env(),
+      [set, at, repair, outcome]() -> std::optional<Error> {
+        outcome->err =
+            at < 0 ? -EINVAL : set->compare_sync_region(static_cast<uint64_t>(at), repair, &outcome->found);
+        return std::nullopt;
+      },
+      [outcome](Napi::Env env) -> Napi::Value {
+        return comparison_object(env, outcome->err, outcome->found);
       });
 }
 

@@ -33,6 +33,7 @@ class SetObject final : public Napi::ObjectWrap<SetObject> {
   Napi::Value sync_map(const Napi::CallbackInfo& call);
   Napi::Value next_not_in_sync(const Napi::CallbackInfo& call);
   Napi::Value recover_sync_region(const Napi::CallbackInfo& call);
+  Napi::Value compare_sync_region(const Napi::CallbackInfo& call);
   Napi::Value recovery_possible(const Napi::CallbackInfo& call);
   Napi::Value rebuilding(const Napi::CallbackInfo& call);
   Napi::Value activity(const Napi::CallbackInfo& call);

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "dmio/dm_io.h"
+#include "mirror/comparison.h"
 #include "mirror/dirty_log.h"
 #include "mirror/leg.h"
 #include "mirror/leg_statistics.h"
@@ -186,6 +187,14 @@ class MirrorSet {
   // already; -errno: it is still not. With the last one the rebuilding legs become in-sync, which is recorded
   // first.
   int recover_sync_region(uint64_t sync_region);
+
+  // Compares what every leg that must hold one sync region holds there, while it is used: writers wait for the
+  // piece that is being read. 0: compared, `found` has the differences; 1: not, or not all of it: it is not
+  // in sync, or fewer than two legs hold it; -errno: no leg could be read, or memory is short. A leg that cannot
+  // be read is treated as in any read. `repair`: the legs that are not right are written, as any write is, and
+  // read back; what could not be is told (DifferingRange::repaired).
+  int compare_sync_region(uint64_t sync_region, bool repair, Comparison* found);
+
   bool recovery_possible() const;  // something to copy from and to
   bool rebuilding() const;         // a leg is
   uint64_t activity() const;       // counts reads and writes of users

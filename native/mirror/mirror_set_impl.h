@@ -1,5 +1,5 @@
 // The inside of MirrorSet, shared by its parts: mirror_set.cc, write_path.cc, zero_path.cc, read_path.cc,
-// leg_states.cc, leg_changes.cc, set_state.cc, recovery.cc, background.cc.
+// leg_states.cc, leg_changes.cc, set_state.cc, recovery.cc, scrub.cc, background.cc.
 //
 // Who waits for what (so that nothing can wait in a circle):
 // - range lock -> buffer -> nothing. A thread takes its range first and holds at most one pooled buffer, none
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "mirror/comparison.h"
 #include "mirror/leg_statistics.h"
 #include "mirror/mirror_set.h"
 #include "mirror/range_lock.h"
@@ -192,6 +193,8 @@ struct MirrorSet::Impl {
   // read_path.cc
   int read_blocks(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
                   ReadOutcome* outcome);
+  bool read_leg(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset, unsigned index,
+                ReadOutcome* outcome, nanos_t* took);
   unsigned choose_leg(const LegView& seen, uint64_t offset, size_t length, ErrorBits tried);
   void repair_read(unsigned leg, uint64_t offset, uint64_t length, uint64_t epoch);
   int repair_piece(BufferRef* buffer, unsigned leg, uint64_t offset, size_t length);
@@ -210,6 +213,16 @@ struct MirrorSet::Impl {
   void put_leg(unsigned leg, const LegDevice& device) REQUIRES(state_mutex);
   int mark_for_rebuild(bool full);
   int finish_rebuild();
+
+  // scrub.cc
+  struct ScrubPass;
+  int compare_piece(ScrubPass* pass, uint64_t offset, size_t length);
+  int legs_alike(ScrubPass* pass, uint64_t offset, size_t length);
+  int find_in_piece(ScrubPass* pass, uint64_t offset, size_t length, bool* again);
+  bool repair_differences(ScrubPass* pass, uint64_t offset);
+  bool repair_one(ScrubPass* pass, uint64_t offset, Difference* difference);
+  bool step_aside(ScrubPass* pass, const Difference& difference);
+  void step_back(ScrubPass* pass);
 
   // background.cc
   void wake_background();

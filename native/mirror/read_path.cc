@@ -87,35 +87,44 @@ int MirrorSet::Impl::read_blocks(BufferRef* buffer, size_t buffer_offset, size_t
     const unsigned index = choose_leg(current_view(), offset, length, tried);
     if (index == kNoLeg) return -EIO;
     tried |= error_bit(index);
-    if (where[index].bdev->late_ios() >= kMostLateIos) {
-      take_out_one(index, LegErrorKind::kRead, ETIMEDOUT, offset);
-      continue;
-    }
-    DmIoResult result;
-    dm_io.run(*buffer, IoOp::kRead, where, ~error_bit(index), offset, length, buffer_offset, deadline(),
-              &result);
-    LegCounters& counters = legs[index]->counters;
-    const nanos_t took = result.took[index];
-    counters.statistics.record(LegOp::kRead, length, took);
-    if (result.error_bits == 0) {
-      const int64_t average = counters.latency.load(std::memory_order_relaxed);
-      counters.latency.store(average + (took - average) / 8, std::memory_order_relaxed);
-      outcome->leg = index;
-      return 0;
-    }
-    if (result.late_bits != 0) {
-      const size_t capacity = buffer->capacity();
-      *buffer = BufferRef();
-      *buffer = dm_io.acquire(capacity);
-      outcome->replaced = true;
-      // A leg that does not answer is out at once; the last in-sync one stays and the caller gets the error.
-      take_out(error_bit(index), LegErrorKind::kRead, result, offset);
-      continue;
-    }
-    outcome->failed |= error_bit(index);
-    MutexLock lock(state_mutex);
-    note_errors(error_bit(index), LegErrorKind::kRead, result, offset);
+    nanos_t took = 0;
+    if (!read_leg(buffer, buffer_offset, length, offset, index, outcome, &took)) continue;
+    std::atomic<int64_t>& latency = legs[index]->counters.latency;
+    const int64_t average = latency.load(std::memory_order_relaxed);
+    latency.store(average + (took - average) / 8, std::memory_order_relaxed);
+    return 0;
   }
+}
+
+// Reads from this leg. False: it cannot, which is noted; it has been taken out, or is in outcome->failed.
+bool MirrorSet::Impl::read_leg(BufferRef* buffer, size_t buffer_offset, size_t length, uint64_t offset,
+                               unsigned index, ReadOutcome* outcome, nanos_t* took) {
+  if (where[index].bdev->late_ios() >= kMostLateIos) {
+    take_out_one(index, LegErrorKind::kRead, ETIMEDOUT, offset);
+    return false;
+  }
+  DmIoResult result;
+  dm_io.run(*buffer, IoOp::kRead, where, ~error_bit(index), offset, length, buffer_offset, deadline(),
+            &result);
+  *took = result.took[index];
+  legs[index]->counters.statistics.record(LegOp::kRead, length, *took);
+  if (result.error_bits == 0) {
+    outcome->leg = index;
+    return true;
+  }
+  if (result.late_bits != 0) {
+    const size_t capacity = buffer->capacity();
+    *buffer = BufferRef();
+    *buffer = dm_io.acquire(capacity);
+    outcome->replaced = true;
+    // A leg that does not answer is out at once; the last in-sync one stays and the caller gets the error.
+    take_out(error_bit(index), LegErrorKind::kRead, result, offset);
+    return false;
+  }
+  outcome->failed |= error_bit(index);
+  MutexLock lock(state_mutex);
+  note_errors(error_bit(index), LegErrorKind::kRead, result, offset);
+  return false;
 }
 
 // A leg that could not give a range gets it rewritten from good data, and gives it back, or is out.

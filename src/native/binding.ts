@@ -274,6 +274,36 @@ export interface SetEvent {
   readonly sector: number;
 }
 
+/** What a leg holds of a range, as it was found. */
+export interface LegContent {
+  readonly leg: number;
+  /** Hex, of the range's bytes. */
+  readonly sha256: string;
+  /** By majority, or as the primary does. */
+  readonly right: boolean;
+}
+
+export interface DifferingRange {
+  readonly sector: number;
+  /** Sectors. */
+  readonly count: number;
+  /** More than half of three or more legs hold what is right; else the primary says what is. */
+  readonly majority: boolean;
+  readonly repaired: boolean;
+  readonly legs: readonly LegContent[];
+}
+
+/** Of one sync region. */
+export interface RegionComparison {
+  readonly outcome: 'compared' | 'skipped' | 'failed';
+  readonly rangeCount: number;
+  readonly sectors: number;
+  /** Ranges. */
+  readonly repairedCount: number;
+  /** The first 1,024. */
+  readonly ranges: readonly DifferingRange[];
+}
+
 /** A running mirror set. Opened by {@link NativeBinding.openSet}. */
 export interface NativeSet {
   snapshot(): SetSnapshot;
@@ -304,6 +334,8 @@ export interface NativeSet {
   /** -1: none. */
   nextNotInSync(from: number): number;
   recoverSyncRegion(syncRegion: number): Promise<'copied' | 'skipped' | 'failed'>;
+  /** Compares one sync region on all legs that hold it; `repair`: and makes them equal. native/mirror/mirror_set.h has the outcomes. */
+  compareSyncRegion(syncRegion: number, repair: boolean): Promise<RegionComparison>;
   recoveryPossible(): boolean;
   rebuilding(): boolean;
   activity(): number;
