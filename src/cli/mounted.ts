@@ -3,9 +3,10 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DmiofsError } from '../errors.js';
 import { askMount } from '../fuse/mount-lock.js';
+import type { SyncMapText } from '../mirror/sync-map.js';
 import { type MountStatus, parseStatus, type SetStatus, worstState } from '../mirror/status.js';
-import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
+import type { XattrReader } from './one-question.js';
 import { within } from '../util/timeout.js';
 
 export interface MountedPlace {
@@ -39,7 +40,7 @@ export function findMounted(path: string): MountedPlace {
 
 /** The mount's status with its sets' in full; with only the one that was named. */
 export async function statusOf(
-  binding: NativeBinding,
+  binding: XattrReader,
   place: MountedPlace,
   milliseconds = 5000,
 ): Promise<MountStatus> {
@@ -64,4 +65,16 @@ export async function statusOf(
   };
   const sets = await Promise.all(named.map(({ name }) => ask(name)));
   return { ...summary, state: worstState(sets.map(({ state }) => state)), sets };
+}
+
+/** The states of a set's sync regions. */
+export async function mapOf(
+  binding: XattrReader,
+  mountpoint: string,
+  set: string,
+  milliseconds = 5000,
+): Promise<SyncMapText> {
+  const path = join(mountpoint, set);
+  const value = await within(milliseconds, `asking ${path}`, binding.getXattr(path, 'user.dmio.map'));
+  return JSON.parse(value.toString('utf8')) as SyncMapText;
 }

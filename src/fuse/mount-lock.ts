@@ -103,7 +103,7 @@ export class MountLock {
 
 /** The status that a mount tells of itself; undefined: its daemon is dead. Throws when it does not answer. */
 export async function askMount(
-  binding: NativeBinding,
+  binding: Pick<NativeBinding, 'getXattr'>,
   mountpoint: string,
   milliseconds: number,
 ): Promise<MountSummary | undefined> {

@@ -1,103 +1,136 @@
-import Table from 'cli-table3';
-import { messageOf } from '../../errors.js';
-import type { LegStatus, MountStatus, SetStatus } from '../../mirror/status.js';
+import { renameSync, writeFileSync } from 'node:fs';
+import { DmiofsError, messageOf } from '../../errors.js';
+import type { MountStatus, SetStatus } from '../../mirror/status.js';
+import type { SyncMapText } from '../../mirror/sync-map.js';
 import { native } from '../../native/binding.js';
 import { dmiofsMounts } from '../../util/mountinfo.js';
-import { humanSize } from '../../util/size.js';
+import { printable } from '../../util/printable.js';
+import { sleep } from '../../util/timeout.js';
 import { defineCommand } from '../command.js';
 import { EXIT, ExitError } from '../exit.js';
-import { findMounted, statusOf } from '../mounted.js';
+import { findMounted, mapOf, type MountedPlace, statusOf } from '../mounted.js';
+import { oneQuestionAtATime, type XattrReader } from '../one-question.js';
+import { paletteFor, type Palette } from '../status/paint.js';
 
-type Paint = (text: string) => string;
-const plain: Paint = (text) => text;
-const colour =
-  (code: number): Paint =>
-  (text) =>
-    process.stdout.isTTY ? `\u001b[${String(code)}m${text}\u001b[0m` : text;
-const [red, yellow, green] = [colour(31), colour(33), colour(32)];
+const WATCH_MS = 1000;
 
-function paintOf(state: SetStatus['state'] | LegStatus['state']): Paint {
-  switch (state) {
-    case 'complete':
-    case 'in-sync':
-      return green;
-    case 'degraded':
-    case 'rebuilding':
-      return yellow;
-    case 'failed':
-    case 'missing':
-      return red;
-    default:
-      state satisfies never;
-      return plain;
+interface StatusArgs {
+  readonly path: string | undefined;
+  readonly json: boolean;
+  readonly watch: boolean;
+  readonly map: boolean;
+  readonly svg: string | undefined;
+}
+
+interface Found {
+  readonly mount: MountStatus;
+  /** By set; only when they were asked for. */
+  readonly maps: readonly SyncMapText[];
+}
+
+interface Looked {
+  readonly found: readonly Found[];
+  /** Of the mounts that did not answer, for people. */
+  readonly troubles: readonly string[];
+  readonly exitCode: number;
+}
+
+const EXIT_OF: Readonly<Record<SetStatus['state'], number>> = {
+  complete: EXIT.ok,
+  degraded: EXIT.usage,
+  failed: EXIT.system,
+};
+
+/** A mount that is just coming or going answers as the folder below it would. */
+function passing(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return ['ENODATA', 'ENOTSUP', 'ENOENT'].includes(code);
+}
+
+async function look(reader: XattrReader, { path, map, svg }: StatusArgs): Promise<Looked> {
+  const places: readonly MountedPlace[] =
+    path === undefined
+      ? [...new Set(dmiofsMounts().map(({ mountpoint }) => mountpoint))].map((mountpoint) => ({
+          mountpoint,
+          set: undefined,
+        }))
+      : [findMounted(path)];
+  const found: Found[] = [];
+  const troubles: string[] = [];
+  let exitCode: number = EXIT.ok;
+  const answers = await Promise.allSettled(
+    places.map(async (place): Promise<Found> => {
+      const mount = await statusOf(reader, place);
+      const wanted = map || svg !== undefined ? mount.sets : [];
+      const maps = await Promise.all(wanted.map(({ name }) => mapOf(reader, place.mountpoint, name)));
+      return { mount, maps };
+    }),
+  );
+  for (const [index, answer] of answers.entries()) {
+    if (answer.status === 'fulfilled') {
+      found.push(answer.value);
+      exitCode = Math.max(exitCode, EXIT_OF[answer.value.mount.state]);
+      continue;
+    }
+    if (path !== undefined) throw answer.reason;
+    const mountpoint = printable(places[index]?.mountpoint ?? '');
+    if (passing(answer.reason)) troubles.push(`${mountpoint}: is starting or ending`);
+    else {
+      troubles.push(messageOf(answer.reason));
+      exitCode = EXIT.system;
+    }
   }
+  return { found, troubles, exitCode };
 }
 
-function lastError(leg: LegStatus): string {
-  if (leg.last_error === null) return '';
-  const { errno, sector, time } = leg.last_error;
-  return `${errno} at sector ${String(sector)}, ${new Date(time * 1000).toISOString().replace('.000Z', 'Z')}`;
-}
-
-function syncLine({ sync }: SetStatus): string {
-  const percent = sync.total === 0 ? 100 : Math.floor((sync.done * 100) / sync.total);
-  if (sync.action === 'idle' && sync.done === sync.total)
-    return `in sync ${String(sync.done)}/${String(sync.total)}`;
-  const filled = Math.floor(percent / 5);
-  const eta = sync.eta > 0 ? `, ${String(sync.eta)} s left` : '';
-  const bar = `[${'='.repeat(filled)}${' '.repeat(20 - filled)}]`;
-  return `${sync.action} ${bar} ${String(percent)} % (${String(sync.done)}/${String(sync.total)}), ${humanSize(sync.speed)}/s${eta}`;
-}
-
-function setLines(set: SetStatus): string {
-  const flags = [
-    ...(set.read_only ? ['read-only'] : []),
-    ...(set.log === 'failed' ? [red('log failed')] : []),
-    ...(set.late_ios > 0 ? [yellow(`${String(set.late_ios)} late I/O`)] : []),
-  ];
-  const head = `  ${set.name}: ${paintOf(set.state)(set.state)}, ${humanSize(set.size)}, health ${set.health}, ${syncLine(set)}`;
-  const table = new Table({
-    head: ['leg', 'device', 'sector', 'state', 'read', 'write', 'flush', 'last error'],
-    style: { head: [], border: [] },
-    chars: {
-      top: '',
-      'top-mid': '',
-      'top-left': '',
-      'top-right': '',
-      bottom: '',
-      'bottom-mid': '',
-      'bottom-left': '',
-      'bottom-right': '',
-      left: '   ',
-      'left-mid': '',
-      mid: '',
-      'mid-mid': '',
-      right: '',
-      'right-mid': '',
-      middle: ' ',
-    },
-  });
-  for (const leg of set.legs) {
-    table.push([
-      `${String(leg.leg)}${leg.leg === set.read_leg ? '*' : ''}`,
-      leg.device,
-      leg.sector,
-      paintOf(leg.state)(leg.state),
-      leg.read_errors,
-      leg.write_errors,
-      leg.flush_errors,
-      lastError(leg),
-    ]);
+/** What people see. The modules for it are loaded here: --json does without them. */
+async function text(
+  { found, troubles }: Looked,
+  { map }: StatusArgs,
+  palette: Palette,
+  width: number | undefined,
+): Promise<string> {
+  const { mountLines } = await import('../status/table.js');
+  const now = Date.now() / 1000;
+  const blocks = found.map(({ mount }) => mountLines(mount, { width, palette, now }));
+  if (map) {
+    const { mapLines } = await import('../status/map.js');
+    for (const [index, { mount, maps }] of found.entries()) {
+      const pictures = mount.sets.flatMap((set, at) => {
+        const cells = maps[at];
+        return cells === undefined ? [] : [mapLines(set, cells, width, palette)];
+      });
+      blocks[index] = [blocks[index], ...pictures].join('\n\n');
+    }
   }
-  return `${[head, ...flags].join(', ')}\n${table.toString()}`;
+  if (found.length === 0 && troubles.length === 0) blocks.push('nothing of dmiofs is mounted');
+  return `${blocks.join('\n\n')}\n`;
 }
 
-function mountLines(mount: MountStatus): string {
-  const head = `${mount.mountpoint}: ${paintOf(mount.state)(mount.state)} (pid ${String(mount.pid)}, ${mount.config}, ${mount.engine})`;
-  return [head, ...mount.sets.map(setLines)].join('\n');
+async function writeSvg(file: string, found: readonly Found[]): Promise<void> {
+  const { statusSvg } = await import('../status/svg.js');
+  writeFileSync(`${file}.new`, statusSvg(found, new Date()));
+  renameSync(`${file}.new`, file);
 }
 
-export const statusCommand = defineCommand<{ path: string | undefined; json: boolean }>({
+async function show(looked: Looked, args: StatusArgs): Promise<void> {
+  const { stdout } = process;
+  if (args.svg !== undefined) await writeSvg(args.svg, looked.found);
+  if (args.json) {
+    const mounts = looked.found.map(({ mount }) => mount);
+    stdout.write(`${JSON.stringify(mounts, null, args.watch ? 0 : 2)}\n`);
+  } else {
+    const palette = paletteFor(stdout.isTTY, process.env);
+    const output = await text(looked, args, palette, stdout.isTTY ? stdout.columns : undefined);
+    // Redrawn in place: each line is cleared to its end, and what is left below.
+    const redraw = args.watch && stdout.isTTY;
+    stdout.write(redraw ? `\u001b[H${output.replaceAll('\n', '\u001b[K\n')}\u001b[J` : output);
+    if (args.watch && !stdout.isTTY) stdout.write('\n');
+  }
+  for (const trouble of looked.troubles) process.stderr.write(`dmiofs: ${trouble}\n`);
+}
+
+export const statusCommand = defineCommand<StatusArgs>({
   command: 'status [path]',
   describe:
     'state of the sets of a mount, of a file, or of all mounts; exit 0 complete, 1 degraded, 2 failed',
@@ -110,33 +143,52 @@ export const statusCommand = defineCommand<{ path: string | undefined; json: boo
       .option('json', {
         type: 'boolean',
         default: false,
-        describe: 'print JSON (config/status.schema.json)',
-      }),
-  handler: async ({ path, json }) => {
-    const binding = native();
-    const places =
-      path === undefined
-        ? dmiofsMounts().map(({ mountpoint }) => ({ mountpoint, set: undefined }))
-        : [findMounted(path)];
-    const found: MountStatus[] = [];
-    let worst: number = EXIT.ok;
-    for (const place of places) {
-      try {
-        const status = await statusOf(binding, place);
-        found.push(status);
-        worst = Math.max(
-          worst,
-          status.state === 'complete' ? EXIT.ok : status.state === 'degraded' ? EXIT.usage : EXIT.system,
-        );
-      } catch (error) {
-        if (path !== undefined) throw error;
-        process.stderr.write(`dmiofs: ${messageOf(error)}\n`);
-        worst = EXIT.system;
-      }
+        describe: 'print JSON (config/status.schema.json); with --watch a line each time',
+      })
+      .option('watch', {
+        alias: 'w',
+        type: 'boolean',
+        default: false,
+        describe: 'show it again every second, until it is interrupted',
+      })
+      .option('map', {
+        type: 'boolean',
+        default: false,
+        describe: 'also a map of the sync regions by state',
+      })
+      .option('svg', { type: 'string', describe: 'write that map as a picture to this file' }),
+  handler: async (args) => {
+    if (args.map && args.json) {
+      const instead = 'user.dmio.map of a file has the map as JSON';
+      throw new DmiofsError('ERR_DMIOFS_USAGE', `--map is for people, --json for programs: ${instead}`);
     }
-    if (json) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
-    else if (found.length > 0) process.stdout.write(`${found.map(mountLines).join('\n\n')}\n`);
-    else if (worst === EXIT.ok) process.stdout.write('nothing of dmiofs is mounted\n');
-    if (worst !== EXIT.ok) throw new ExitError(worst);
+    const reader = oneQuestionAtATime(native());
+    if (!args.watch) {
+      const looked = await look(reader, args);
+      await show(looked, args);
+      if (looked.exitCode !== EXIT.ok) throw new ExitError(looked.exitCode);
+      return;
+    }
+    const ended = new Promise<'ended'>((resolve) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const)
+        process.on(signal, () => {
+          resolve('ended');
+        });
+      process.stdout.on('error', () => {
+        resolve('ended');
+      });
+    });
+    if (process.stdout.isTTY) process.stdout.write('\u001b[2J');
+    let looked = await look(reader, args);
+    for (;;) {
+      await show(looked, args);
+      if ((await Promise.race([ended, sleep(WATCH_MS)])) === 'ended') return;
+      // What was there may go, and come again.
+      looked = await look(reader, args).catch((error: unknown) => ({
+        found: [],
+        troubles: [messageOf(error)],
+        exitCode: EXIT.system,
+      }));
+    }
   },
 });
