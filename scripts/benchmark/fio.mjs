@@ -51,12 +51,18 @@ export async function measureWithFio(cell, file, options, pids) {
   const moved = sides.reduce((sum, side) => sum + side.io_bytes, 0);
   const total = sides.reduce((sum, side) => sum + side.total_ios, 0);
   const load = ((job.usr_cpu + job.sys_cpu) / 100) * runtime * cell.jobs;
-  const weighed = (pick) => sides.reduce((sum, side) => sum + pick(side) * side.total_ios, 0) / total / 1000;
+  // Where each write has its fsync, the fsync's time is what is waited for.
+  const weigh = cell.fsyncEach > 0 ? [{ total_ios: 1, clat_ns: job.sync.lat_ns }] : sides;
+  const count = weigh.reduce((sum, side) => sum + side.total_ios, 0);
+  const latency = (percentile) =>
+    weigh.reduce((sum, side) => sum + (side.clat_ns.percentile?.[percentile] ?? 0) * side.total_ios, 0) /
+    count /
+    1000;
   return {
     iops: total / runtime,
     bytes: moved / runtime,
-    p50: weighed((side) => side.clat_ns.percentile?.['50.000000'] ?? side.clat_ns.mean),
-    p99: weighed((side) => side.clat_ns.percentile?.['99.000000'] ?? side.clat_ns.max),
+    p50: latency('50.000000'),
+    p99: latency('99.000000'),
     serverCpu: server / (moved / GIB),
     cpu: (server + load) / (moved / GIB),
   };

@@ -65,6 +65,23 @@ export function cpuTable(entriesByCell, targets) {
   );
 }
 
+/** Median and 99th percentile of the latency in microseconds. */
+export function latencyTable(entriesByCell, targets) {
+  const shown = targets.filter(({ name }) =>
+    [...entriesByCell.values()].some((entries) => entries.get(name)?.p99 !== undefined),
+  );
+  return table(
+    ['cell', ...shown.map(({ label }) => label)],
+    [...entriesByCell].map(([cell, entries]) => [
+      `\`${cell}\``,
+      ...shown.map(({ name }) => {
+        const { p50, p99 } = entries.get(name) ?? {};
+        return p99 === undefined ? '' : `${Math.round(p50)} / ${Math.round(p99)}`;
+      }),
+    ]),
+  );
+}
+
 /** How many cells reach the two goals. */
 export function goals(entriesByCell) {
   const count = (reference, least) => {
