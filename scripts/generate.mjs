@@ -1,8 +1,9 @@
 // Writes the files that are made from the code: `scripts/generate`. Tests tell when one of them is out of date.
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fillManual, manualParts, withoutDate } from '../dist/cli/manual.js';
 import { jsonSchemas } from '../dist/config/json-schema.js';
 
 const top = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -25,4 +26,19 @@ for (const [name, shell] of [
   // Without the empty line that it ends with.
   writeFileSync(join(top, 'config/completion', name), `${text.trimEnd()}\n`);
   console.log(`generate: config/completion/${name}`);
+}
+
+const { version } = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8'));
+const parts = await manualParts(version);
+for (const source of readdirSync(join(top, 'man')).filter((name) => name.endsWith('.scd'))) {
+  const page = source.replace(/\.scd$/, '');
+  const input = fillManual(readFileSync(join(top, 'man', source), 'utf8'), parts);
+  const { status, stdout, stderr, error } = spawnSync('scdoc', { input, encoding: 'utf8' });
+  if (error?.code === 'ENOENT') {
+    console.log(`generate: man/${page} left as it is: scdoc is not installed`);
+    continue;
+  }
+  if (status !== 0) throw new Error(`scdoc man/${source}: ${stderr}`);
+  writeFileSync(join(top, 'man', page), withoutDate(stdout));
+  console.log(`generate: man/${page}`);
 }

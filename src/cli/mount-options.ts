@@ -27,7 +27,8 @@ export const OWN_OPTIONS: readonly { readonly option: string; readonly describe:
   { option: 'set=NAME', describe: 'only this set; may be given more than once' },
 ];
 
-const GENERIC = new Set([
+/** Those that become flags of the mount. */
+export const GENERIC_OPTIONS: ReadonlySet<string> = new Set([
   'suid',
   'nosuid',
   'dev',
@@ -121,7 +122,7 @@ export function parseMountOptions(texts: readonly string[], sloppy = false): Mou
     else if (name === 'gid') found.gid = number(name, value ?? '', 10);
     else if (name === 'umask') found.umask = number(name, value ?? '', 8);
     else if (name === 'set' && value !== undefined && value !== '') sets.push(value);
-    else if (GENERIC.has(option)) generic.push(option);
+    else if (GENERIC_OPTIONS.has(option)) generic.push(option);
     else if (!isIgnored(name, value) && !lax) {
       throw new DmiofsError(
         'ERR_DMIOFS_USAGE',
