@@ -129,6 +129,10 @@ Napi::Value SetObject::remove_leg(const Napi::CallbackInfo& call) {
       "remove leg");
 }
 
+Napi::Value SetObject::store_record(const Napi::CallbackInfo& call) {
+  return control(call, [](MirrorSet& set) { return set.store_record(); }, "store the record");
+}
+
 Napi::Value SetObject::promote_leg(const Napi::CallbackInfo& call) {
   int leg = 0;
   if (!leg_argument(call, &leg)) return call.Env().Undefined();

@@ -77,6 +77,7 @@ Napi::Function SetObject::define(Napi::Env env) {
                          InstanceMethod("beginRebuild", &SetObject::begin_rebuild),
                          InstanceMethod("addLeg", &SetObject::add_leg),
                          InstanceMethod("removeLeg", &SetObject::remove_leg),
+                         InstanceMethod("storeRecord", &SetObject::store_record),
                          InstanceMethod("promoteLeg", &SetObject::promote_leg),
                          InstanceMethod("statistics", &SetObject::statistics),
                          InstanceMethod("syncMap", &SetObject::sync_map),

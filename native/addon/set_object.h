@@ -28,6 +28,7 @@ class SetObject final : public Napi::ObjectWrap<SetObject> {
   Napi::Value begin_rebuild(const Napi::CallbackInfo& call);
   Napi::Value add_leg(const Napi::CallbackInfo& call);
   Napi::Value remove_leg(const Napi::CallbackInfo& call);
+  Napi::Value store_record(const Napi::CallbackInfo& call);
   Napi::Value promote_leg(const Napi::CallbackInfo& call);
   Napi::Value statistics(const Napi::CallbackInfo& call);
   Napi::Value sync_map(const Napi::CallbackInfo& call);

@@ -144,6 +144,13 @@ int MirrorSet::remove_leg(unsigned leg) {
   return 0;
 }
 
+int MirrorSet::store_record() {
+  Impl& self = *impl_;
+  Impl::Inside entered(self);
+  if (!entered.ok()) return -ESHUTDOWN;
+  return self.read_only ? -EROFS : self.persist(self.current_generation());
+}
+
 int MirrorSet::promote_leg(unsigned leg) {
   Impl& self = *impl_;
   Impl::Inside entered(self);

@@ -181,6 +181,8 @@ class MirrorSet {
   // A replacement that is in-sync takes its place. -EINVAL it is none; -EAGAIN it is not in-sync, or legs may
   // differ.
   int promote_leg(unsigned leg);
+  // What the set knows by now is on stable storage; -EIO: it is not. Before a config is written that relies on it.
+  int store_record();
 
   int64_t next_not_in_sync(uint64_t from) const;
   // Copies one sync region from the source leg to all others that are in use. 0: it is in sync now; 1: it was

@@ -45,6 +45,10 @@ class PowercutDisks {
     left_ = ios;
     limited_ = true;
   }
+  bool power_is_off() {
+    MutexLock lock(mutex_);
+    return limited_ && left_ == 0;
+  }
   // Every Io that `fails` names ends with this -errno, undone. Null: none.
   void set_fault(int (*fails)(const Io& io)) {
     MutexLock lock(mutex_);

@@ -163,6 +163,8 @@ export class LegChanges {
         const ready = legs.findIndex(({ replaces, state }) => replaces >= 0 && state === 'in-sync');
         const at = legs[ready];
         if (at === undefined) return;
+        // The config must not name a device alone that the record does not trust yet.
+        await this.#set.storeRecord();
         await this.#change({ kind: 'promote', leg: definedIndex(legs, at.replaces) }, () =>
           this.#set.promoteLeg(ready),
         );

@@ -329,6 +329,8 @@ export interface NativeSet {
   addLeg(leg: SetLegOptions): Promise<void>;
   /** The legs above move down. Rejects with EBUSY (the last in-sync one), EALREADY (it is being replaced), EAGAIN, EIO. */
   removeLeg(leg: number): Promise<void>;
+  /** What the set knows is on stable storage when it resolves; rejects with EIO, EROFS. */
+  storeRecord(): Promise<void>;
   /** A replacement that is in-sync takes its place. Rejects with EAGAIN when it cannot yet, EINVAL, EIO. */
   promoteLeg(leg: number): Promise<void>;
   /** -1: none. */
