@@ -14,7 +14,7 @@ import { TARGETS } from './targets/index.mjs';
 import { isEnding, takeBack, takeBackOnSignals } from './undo.mjs';
 
 /** Seconds that a sample takes beyond its own: fio's start and end. */
-const PER_SAMPLE = 0.45;
+const PER_SAMPLE = 0.3;
 /** Seconds to make and mount the legs of a target. */
 const PER_TARGET = 2;
 /** Seconds to mount what an experiment needs. */

@@ -4,12 +4,12 @@ import yargs from 'yargs';
 import { CELLS, PRESET_CELLS, select } from './cells.mjs';
 import { EXPERIMENTS } from './experiments/index.mjs';
 import { PLACES } from './place.mjs';
-import { PRESET_TARGETS, TARGETS } from './targets/index.mjs';
+import { chooseTargets, PRESET_TARGETS } from './targets/index.mjs';
 
 const MIB = 1024 * 1024;
 const PRESETS = {
   quick: { rounds: 2, seconds: 0.5, mib: 256, places: ['disk'], experiments: [] },
-  normal: { rounds: 3, seconds: 0.5, mib: 256, places: ['disk', 'memory'], experiments: [] },
+  normal: { rounds: 3, seconds: 0.4, mib: 256, places: ['disk', 'memory'], experiments: [] },
   full: { rounds: 5, seconds: 1, mib: 512, places: ['disk', 'memory'], experiments: ['*'] },
 };
 const VAR = fileURLToPath(new URL('../../var', import.meta.url));
@@ -30,7 +30,10 @@ function parser(args) {
     .option('full', { type: 'boolean', describe: 'Everything: hours' })
     .conflicts('quick', 'full')
     .option('cells', { type: 'string', describe: 'Cells by name, e.g. "*-4k-direct-*,fsync-*"; none: ""' })
-    .option('targets', { type: 'string', describe: 'Targets by name, e.g. "fuse-floor,dmiofs*"' })
+    .option('targets', {
+      type: 'string',
+      describe: 'Targets by name, each for some cells or all, e.g. "fuse-floor,dmiofs*:*-buffered-*"',
+    })
     .option('places', { type: 'string', describe: 'Where legs lie: disk,memory' })
     .option('experiments', { type: 'string', describe: 'Experiments by name, e.g. "legs,sets"' })
     .option('rounds', {
@@ -100,7 +103,7 @@ export async function readOptions(args) {
   const targets = list(given.targets) ?? PRESET_TARGETS[preset];
   const chosen = {
     cells: select(CELLS, cells, 'cell'),
-    targets: select(TARGETS, targets, 'target'),
+    targets: chooseTargets(targets),
     places: select(PLACES, list(given.places) ?? base.places, 'place').map(({ name }) => name),
     experiments: chooseExperiments(list(given.experiments) ?? base.experiments),
   };

@@ -1,6 +1,7 @@
 // The experiments: questions that are not a cell.
 //
-// Each is { name, what, samples (about how many a round: for the estimate), run(context) -> data, report(data, plot) -> Markdown }.
+// Each is { name, what, samples (about how many a round: for the estimate), run(context) -> data, report(data, plot) -> Markdown,
+// goals?(data) -> [[goal, figure, reached]] }.
 import { LEGS } from './legs.mjs';
 import { MOUNT } from './mount.mjs';
 import { PARALLEL } from './parallel.mjs';

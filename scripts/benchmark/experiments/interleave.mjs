@@ -27,3 +27,10 @@ export const per = (values) => Math.round(median(values)).toLocaleString('en');
 
 /** Median ratio of rounds, with two digits. */
 export const ratioText = (values, base) => pairedRatio(values, base)?.toFixed(2) ?? '-';
+
+/** A goal of the project, for the page: [what, figure, whether it is reached]. `most` turns it round: the ratio may be at most that. */
+export function goal(what, values, base, wanted, most = false) {
+  const ratio = pairedRatio(values, base);
+  if (ratio === undefined) return [];
+  return [[what, ratio.toFixed(2), most ? ratio <= wanted : ratio >= wanted]];
+}

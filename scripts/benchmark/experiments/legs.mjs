@@ -2,7 +2,7 @@
 import { linePlot } from '../report/line-plot.mjs';
 import { table } from '../report/tables.mjs';
 import { serveSets } from '../targets/dmiofs.mjs';
-import { cellNamed, interleave, per, point, ratioText } from './interleave.mjs';
+import { cellNamed, goal, interleave, per, point, ratioText } from './interleave.mjs';
 
 const COUNTS = [1, 2, 4, 8, 16];
 const DELAY_US = 100;
@@ -60,10 +60,22 @@ function report({ delayUs, counts, series }, plot) {
   ].join('\n\n');
 }
 
+function goals({ counts, series: [{ samples }] }) {
+  const [two, eight] = [counts.indexOf(2), counts.indexOf(8)];
+  return goal(
+    'A 4 KiB write to 8 legs takes at most 1.3 times the time of one to 2',
+    samples[two],
+    samples[eight],
+    1.3,
+    true,
+  );
+}
+
 export const LEGS = {
   name: 'legs',
   what: '4 KiB and 128 KiB to 1, 2, 4, 8 and 16 legs that answer in 100 us',
   samples: COUNTS.length * CELL_NAMES.length,
   report,
+  goals,
   run,
 };

@@ -46,10 +46,16 @@ function report({ rounds }) {
   ].join('\n\n');
 }
 
+function goals({ rounds }) {
+  const seconds = median(rounds.map(({ mountSeconds }) => mountSeconds));
+  return [['A set is mounted in under 1 s', `${seconds.toFixed(2)} s`, seconds < 1]];
+}
+
 export const MOUNT = {
   name: 'mount',
   what: 'time to mount and unmount one set, memory of an idle daemon',
   samples: 6,
   report,
+  goals,
   run,
 };

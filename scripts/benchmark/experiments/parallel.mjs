@@ -1,7 +1,7 @@
 // What parallel I/O and large requests gain on legs that answer in 100 us: with the session shim, and with libfuse's own session.
 import { table } from '../report/tables.mjs';
 import { serveSets } from '../targets/dmiofs.mjs';
-import { cellNamed, interleave, per, ratioText } from './interleave.mjs';
+import { cellNamed, goal, interleave, per, ratioText } from './interleave.mjs';
 
 const DELAY_US = 100;
 const SESSIONS = [
@@ -37,7 +37,6 @@ async function run({ places, options, say }) {
 }
 
 function report({ delayUs, loads }) {
-  const [one, four, deep, large] = loads;
   return [
     '### Parallel and large I/O',
     `Legs that answer in ${delayUs} us, direct; \`stock\` is libfuse's own session (\`DMIOFS_SESSION=stock\`), which has one write of a file in flight and requests of 128 KiB.`,
@@ -45,15 +44,15 @@ function report({ delayUs, loads }) {
       ['cell', 'shim, 1/s', 'stock, 1/s', 'shim / stock'],
       loads.map(({ cell, shim, stock }) => [`\`${cell}\``, per(shim), per(stock), ratioText(shim, stock)]),
     ),
-    table(
-      ['with the shim', 'ratio', 'wanted'],
-      [
-        ['16 random writes in flight against 1', ratioText(deep.shim, one.shim), '4'],
-        ['4 writers against 1', ratioText(four.shim, one.shim), '3'],
-        ["a 1 MiB write against libfuse's own session", ratioText(large.shim, large.stock), '3'],
-      ],
-    ),
   ].join('\n\n');
+}
+
+function goals({ loads: [one, four, deep, large] }) {
+  return [
+    ...goal('16 random writes of 4 KiB in flight: 4 times one', deep.shim, one.shim, 4),
+    ...goal('Four writers: 3 times one', four.shim, one.shim, 3),
+    ...goal("A 1 MiB write: 3 times that through libfuse's own session", large.shim, large.stock, 3),
+  ];
 }
 
 export const PARALLEL = {
@@ -61,5 +60,6 @@ export const PARALLEL = {
   what: 'depth, writers and 1 MiB requests on legs that answer in 100 us; with the session shim and without',
   samples: LOADS.length * SESSIONS.length,
   report,
+  goals,
   run,
 };

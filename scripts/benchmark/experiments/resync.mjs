@@ -5,7 +5,7 @@ import { run as runProgram } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { median } from '../stats.mjs';
 import { DMIOFS, mountSets } from '../targets/dmiofs.mjs';
-import { ratioText } from './interleave.mjs';
+import { goal, ratioText } from './interleave.mjs';
 
 const MIB = 1024 * 1024;
 const SYNC_REGION = 512 * 1024;
@@ -96,10 +96,18 @@ function report({ place, bytes, regions, few, full, plain, part }) {
   ].join('\n\n');
 }
 
+function goals({ full, plain, part }) {
+  return [
+    ...goal('A full resync at 0.8 of the speed of a plain copy', plain, full, 0.8),
+    ...goal('A resync of 1 % takes under 0.1 of the full one', part, full, 0.1, true),
+  ];
+}
+
 export const RESYNC = {
   name: 'resync',
   what: 'a full resync against a plain copy, and one of 1 % of the sync regions against the full one',
   samples: 12,
   report,
+  goals,
   run,
 };

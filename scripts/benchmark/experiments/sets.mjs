@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { memoryOf } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { mountSets } from '../targets/dmiofs.mjs';
-import { cellNamed, interleave, per, ratioText } from './interleave.mjs';
+import { cellNamed, goal, interleave, per, ratioText } from './interleave.mjs';
 
 const COUNTS = [1, 10, 100];
 const MIB = 1024 * 1024;
@@ -65,10 +65,17 @@ function report({ place, mounted, rates }) {
   ].join('\n\n');
 }
 
+function goals({ rates }) {
+  return rates.flatMap(({ cell, samples }) =>
+    goal(`100 sets cost a set at most 5 % (\`${cell}\`)`, samples.at(-1), samples[0], 0.95),
+  );
+}
+
 export const SETS = {
   name: 'sets',
   what: '1, 10 and 100 sets in a mount: speed of one of them, time to mount, memory',
   samples: COUNTS.length * CELL_NAMES.length,
   report,
+  goals,
   run,
 };

@@ -7,6 +7,7 @@ import { EXPERIMENTS } from '../experiments/index.mjs';
 import { describeMachine } from '../machine.mjs';
 import { TARGETS } from '../targets/index.mjs';
 import { barPlot } from './bar-plot.mjs';
+import { goalTable } from './goals.mjs';
 import { ratioPlot } from './ratio-plot.mjs';
 import { byCell, cellTable, cpuTable, goals, latencyTable, table } from './tables.mjs';
 
@@ -83,7 +84,12 @@ export function render(results) {
     `Measured ${results.date.slice(0, 10)}: ${describeMachine(results.machine)}; dmiofs ${versions.dmiofs} (${versions.commit}), Node ${versions.node}, ${versions.fio}, ${versions.peer}, libfuse ${versions.libfuse3}.`,
     `${settings.rounds} rounds of ${settings.seconds} s, legs of ${settings.bytes / MIB} MiB.`,
   ].join('\n');
-  const parts = [head, ...Object.keys(results.places).map((place) => placePart(results, place, plots))];
+  const goals = goalTable(results, EXPERIMENTS);
+  const parts = [
+    head,
+    goals === undefined ? '' : `### Goals\n\n${goals}`,
+    ...Object.keys(results.places).map((place) => placePart(results, place, plots)),
+  ];
   for (const { name, report } of EXPERIMENTS) {
     const data = results.experiments[name];
     if (data !== undefined) parts.push(report(data, (plot, content) => plots.set(plot, content)));

@@ -4,6 +4,7 @@ import { fioArguments } from '../../../scripts/benchmark/fio.mjs';
 import type { ResultEntry } from '../../../scripts/benchmark/guard.mjs';
 import { render, withGenerated } from '../../../scripts/benchmark/report/page.mjs';
 import { formatResults, mergeResults, type Results } from '../../../scripts/benchmark/results.mjs';
+import { chooseTargets, PRESET_TARGETS, supports } from '../../../scripts/benchmark/targets/index.mjs';
 import { median, spread } from '../../../scripts/benchmark/stats.mjs';
 
 const MIB = 1024 * 1024;
@@ -96,6 +97,35 @@ describe('the cells of scripts/bench', () => {
   });
 });
 
+describe('the targets of scripts/bench', () => {
+  const cellsOf = (...texts: readonly string[]) =>
+    chooseTargets(texts).map((target) => [
+      target.name,
+      CELLS.filter((cell) => supports(target, cell)).map(({ name }) => name),
+    ]);
+
+  it('are chosen for all cells, or for some', () => {
+    expect(cellsOf('peer:read-1m-*-j1', 'peer:mixed-*')).toEqual([
+      ['peer', ['read-1m-direct-j1', 'read-1m-buffered-j1', 'mixed-4k-direct-j1', 'mixed-4k-direct-j4']],
+    ]);
+    const [[name, cells] = []] = cellsOf('dmiofs');
+    expect(name).toBe('dmiofs');
+    expect(cells).toHaveLength(CELLS.length);
+  });
+
+  it('keep to the cells that they can do', () => {
+    const [[, cells] = []] = cellsOf('raw-floor:read-4k-*-j1');
+    expect(cells).toEqual(['read-4k-direct-j1']); // it has no page cache
+  });
+
+  it('names a pattern that chooses nothing', () => {
+    expect(() => chooseTargets(['dmiofz'])).toThrow('no target matches "dmiofz"');
+    expect(() => chooseTargets(['dmiofs:nothing-*'])).toThrow('no cell matches "nothing-*"');
+    for (const preset of Object.values(PRESET_TARGETS))
+      expect(chooseTargets(preset).length).toBeGreaterThan(2);
+  });
+});
+
 describe('the results of scripts/bench', () => {
   const CELL = 'read-4k-direct-j1';
   const OTHER = 'write-4k-direct-j1';
@@ -159,6 +189,8 @@ describe('the page of scripts/bench', () => {
       '| `read-4k-direct-j1` | 105 ±5% | 50.0 ±0% | 97 ±2% | 0.93 | 1.94 |'.replace('97 ', '97.0 '),
     );
     expect(text).toContain('| `read-4k-buffered-j4` |  |  | failed |  |  |');
+    expect(text).toContain('| Legs on disk: no cell under 0.9 of the FUSE floor | 1 of 1 cells; least 0.93');
+    expect(text).not.toContain('45,000'); // not measured: no word of it
     expect(text).toContain('Of 1 cells, 1 are at 0.9 of the FUSE floor or above');
     for (const [name, svg] of plots) {
       expect(text).toContain(`(benchmark/${name}.svg)`);
