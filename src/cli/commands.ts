@@ -16,6 +16,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   umount: async () => [(await import('./commands/umount.js')).umountCommand],
   status: async () => [(await import('./commands/status.js')).statusCommand],
   monitor: async () => [(await import('./commands/monitor.js')).monitorCommand],
+  metrics: async () => [(await import('./commands/metrics.js')).metricsCommand],
   'check-config': async () => [(await import('./commands/check-config.js')).checkConfigCommand],
   fail: control,
   're-add': control,

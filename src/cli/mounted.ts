@@ -5,6 +5,7 @@ import { DmiofsError } from '../errors.js';
 import { askMount } from '../fuse/mount-lock.js';
 import type { SyncMapText } from '../mirror/sync-map.js';
 import { type MountStatus, parseStatus, type SetStatus, worstState } from '../mirror/status.js';
+import type { LegTotals } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import type { XattrReader } from './one-question.js';
 import { within } from '../util/timeout.js';
@@ -77,4 +78,23 @@ export async function mapOf(
   const path = join(mountpoint, set);
   const value = await within(milliseconds, `asking ${path}`, binding.getXattr(path, 'user.dmio.map'));
   return JSON.parse(value.toString('utf8')) as SyncMapText;
+}
+
+/** What a leg has done, as `user.dmio.metrics.N` tells it: buckets up to the last that is not empty. undefined: the leg is gone by now. */
+export async function metricsOf(
+  binding: XattrReader,
+  mountpoint: string,
+  set: string,
+  leg: number,
+  milliseconds = 5000,
+): Promise<LegTotals | undefined> {
+  const path = join(mountpoint, set);
+  const asked = binding.getXattr(path, `user.dmio.metrics.${String(leg)}`);
+  try {
+    const value = await within(milliseconds, `asking ${path}`, asked);
+    return JSON.parse(value.toString('utf8')) as LegTotals;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENODATA') return undefined;
+    throw error;
+  }
 }
