@@ -87,7 +87,8 @@ export function sampleCount(places, cells, targets, rounds) {
 
 /** All cells at a place: entries of the results, and each server's memory after them. */
 export async function measurePlace(place, cells, targets, options, progress) {
-  const running = await startTargets(place, targets, progress);
+  const wanted = targets.filter((target) => cells.some((cell) => supports(target, cell)));
+  const running = await startTargets(place, wanted, progress);
   const entries = [];
   try {
     for (const cell of cells) entries.push(...(await measureCell(place, cell, running, options, progress)));

@@ -34,3 +34,5 @@ export function goal(what, values, base, wanted, most = false) {
   if (ratio === undefined) return [];
   return [[what, ratio.toFixed(2), most ? ratio <= wanted : ratio >= wanted]];
 }
+
+export const legsAt = (place) => (place === 'memory' ? 'in memory' : 'on disk');

@@ -5,7 +5,7 @@ import { run as runProgram } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { median } from '../stats.mjs';
 import { DMIOFS, mountSets } from '../targets/dmiofs.mjs';
-import { goal, ratioText } from './interleave.mjs';
+import { goal, ratioText, legsAt } from './interleave.mjs';
 
 const MIB = 1024 * 1024;
 const SYNC_REGION = 512 * 1024;
@@ -82,7 +82,7 @@ function report({ place, bytes, regions, few, full, plain, part }) {
   const seconds = (values) => `${median(values).toPrecision(3)} s`;
   return [
     '### Resync',
-    `A set of ${bytes / MIB} MiB on ${place}, sync regions of 512 KiB, no other load.`,
+    `A set of ${bytes / MIB} MiB ${legsAt(place)}, sync regions of 512 KiB, no other load.`,
     table(
       ['what', 'figure', 'wanted'],
       [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { memoryOf } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { mountSets } from '../targets/dmiofs.mjs';
-import { cellNamed, goal, interleave, per, ratioText } from './interleave.mjs';
+import { cellNamed, goal, interleave, per, ratioText, legsAt } from './interleave.mjs';
 
 const COUNTS = [1, 10, 100];
 const MIB = 1024 * 1024;
@@ -52,7 +52,7 @@ async function run({ places, options, say }) {
 function report({ place, mounted, rates }) {
   return [
     '### Sets',
-    `Sets of one mount, of 16 MiB each, on ${place}; the load is on one of them. In brackets: the ratio to one set (wanted: at least 0.95).`,
+    `Sets of one mount, of 16 MiB each, ${legsAt(place)}; the load is on one of them. In brackets: the ratio to one set (wanted: at least 0.95).`,
     table(
       ['sets', 'mounted in', 'resident, MiB', ...rates.map(({ cell }) => `\`${cell}\``)],
       mounted.map(({ count, mountSeconds, memory }, at) => [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { memoryOf, run as runProgram } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { mountSets } from '../targets/dmiofs.mjs';
-import { cellNamed, interleave, per, ratioText } from './interleave.mjs';
+import { cellNamed, interleave, per, ratioText, legsAt } from './interleave.mjs';
 
 const MIB = 1024 * 1024;
 const SIZES = ['1GiB', '64GiB', '1TiB', '8TiB'];
@@ -69,7 +69,7 @@ async function run({ places, options, say }) {
 function report({ place, points, rates }) {
   return [
     '### Size of a set',
-    `Sparse images on ${place}, sync regions of 512 KiB; the load goes to the first 64 MiB. In brackets: the ratio to the smallest.`,
+    `Sparse images ${legsAt(place)}, sync regions of 512 KiB; the load goes to the first 64 MiB. In brackets: the ratio to the smallest.`,
     table(
       ['size', 'mounted in', 'unmounted in', 'resident, MiB', ...rates.map(({ cell }) => `\`${cell}\``)],
       points.map(({ size, mountSeconds, unmountSeconds, memory }, at) => [
