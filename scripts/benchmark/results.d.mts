@@ -3,6 +3,8 @@ import type { ResultEntry } from './guard.mjs';
 export interface Results {
   readonly format: number;
   readonly date: string;
+  /** Of the oldest run that some cells are from. */
+  readonly earlier?: string;
   readonly machine: Readonly<Record<string, unknown>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly settings: { readonly rounds: number; readonly seconds: number; readonly bytes: number };

@@ -52,10 +52,13 @@ export function mergeResults(old, now) {
   if (old === undefined || !sameMachine(old, now) || old.settings.bytes !== now.settings.bytes) return now;
   const key = ({ place, cell }) => `${place} ${cell}`;
   const measured = new Set(now.cells.map(key));
+  const kept = old.cells.filter((entry) => !measured.has(key(entry)));
   return {
     ...now,
+    // The page says so: date, versions and settings are the newest run's.
+    ...(kept.length > 0 ? { earlier: old.earlier ?? old.date } : {}),
     places: { ...old.places, ...now.places },
-    cells: [...old.cells.filter((entry) => !measured.has(key(entry))), ...now.cells],
+    cells: [...kept, ...now.cells],
     experiments: { ...old.experiments, ...now.experiments },
   };
 }

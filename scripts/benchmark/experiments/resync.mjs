@@ -5,7 +5,7 @@ import { run as runProgram } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { median } from '../stats.mjs';
 import { DMIOFS, mountSets } from '../targets/dmiofs.mjs';
-import { goal, ratioText, legsAt } from './interleave.mjs';
+import { goal, legsAt, ratioText } from './interleave.mjs';
 
 const MIB = 1024 * 1024;
 const SYNC_REGION = 512 * 1024;

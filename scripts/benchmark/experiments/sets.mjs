@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { memoryOf } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { mountSets } from '../targets/dmiofs.mjs';
-import { cellNamed, goal, interleave, per, ratioText, legsAt } from './interleave.mjs';
+import { cellNamed, goal, interleave, per, legsAt, ratioText } from './interleave.mjs';
 
 const COUNTS = [1, 10, 100];
 const MIB = 1024 * 1024;

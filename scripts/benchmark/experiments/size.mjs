@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { memoryOf, run as runProgram } from '../processes.mjs';
 import { table } from '../report/tables.mjs';
 import { mountSets } from '../targets/dmiofs.mjs';
-import { cellNamed, interleave, per, ratioText, legsAt } from './interleave.mjs';
+import { cellNamed, interleave, per, legsAt, ratioText } from './interleave.mjs';
 
 const MIB = 1024 * 1024;
 const SIZES = ['1GiB', '64GiB', '1TiB', '8TiB'];

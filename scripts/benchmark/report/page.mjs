@@ -82,7 +82,11 @@ export function render(results) {
   const { settings, versions } = results;
   const head = [
     `Measured ${results.date.slice(0, 10)}: ${describeMachine(results.machine)}; dmiofs ${versions.dmiofs} (${versions.commit}), Node ${versions.node}, ${versions.fio}, ${versions.peer}, libfuse ${versions.libfuse3}.`,
-    `${settings.rounds} rounds of ${settings.seconds} s, legs of ${settings.bytes / MIB} MiB.`,
+    `${settings.rounds} rounds of ${settings.seconds} s, legs of ${settings.bytes / MIB} MiB.${
+      results.earlier === undefined
+        ? ''
+        : ` Some cells are of earlier runs, from ${results.earlier.slice(0, 10)} on.`
+    }`,
   ].join('\n');
   const goals = goalTable(results, EXPERIMENTS);
   const parts = [

@@ -130,13 +130,15 @@ describe('the results of scripts/bench', () => {
   const CELL = 'read-4k-direct-j1';
   const OTHER = 'write-4k-direct-j1';
   const old = results([entry(CELL, 'dmiofs', 1), entry(CELL, 'peer', 2), entry(OTHER, 'dmiofs', 3)], {
-    experiments: { mount: { rounds: 1 }, legs: 1 },
+    experiments: { other: { rounds: 1 }, another: 1 },
   });
 
   it('replace a cell whole: its targets are of one run', () => {
-    const merged = mergeResults(old, results([entry(CELL, 'dmiofs', 10)], { experiments: { legs: 2 } }));
+    const merged = mergeResults(old, results([entry(CELL, 'dmiofs', 10)], { experiments: { another: 2 } }));
     expect(merged.cells).toEqual([entry(OTHER, 'dmiofs', 3), entry(CELL, 'dmiofs', 10)]);
-    expect(merged.experiments).toEqual({ mount: { rounds: 1 }, legs: 2 });
+    expect(merged.earlier).toBe(old.date);
+    expect(render(merged).text).toContain('Some cells are of earlier runs, from 2026-01-02 on.');
+    expect(merged.experiments).toEqual({ other: { rounds: 1 }, another: 2 });
   });
 
   it('of another machine, or other legs, are not mixed', () => {
