@@ -8,6 +8,9 @@
 //     dirty        writes are in flight or were since it was last cleaned; its bit in the log is clear
 //     clean        not dirty: a write must make it dirty on stable storage first
 //
+// Where several of 64 neighbours were written, a write that needs the log marks some of the others ahead, at most
+// as many as were written.
+//
 // A word a sync region: dirty flag, cleaning flag, writes in flight, when the last one ended. A write to a
 // dirty sync region touches this word only.
 //
@@ -74,7 +77,13 @@ class SyncRegions {
 
  private:
   SyncRegions() = default;
+  struct Range {
+    uint64_t first;
+    uint64_t last;
+  };
   bool count_write(uint64_t at) noexcept;
+  Range worth_marking(uint64_t first, uint64_t last) const noexcept;
+  void dirty_ahead(uint64_t at) noexcept REQUIRES(mutex_);
   int64_t next_bit(const std::atomic<uint64_t>* bits, uint64_t from) const noexcept;
 
   uint64_t count_ = 0;

@@ -121,6 +121,40 @@ TEST(sync_regions, sixteen_million_are_a_table_that_costs_nothing_until_touched)
   CHECK_EQ(regions.next_dirty(0), static_cast<int64_t>(regions.count() - 1));
 }
 
+TEST(sync_regions, a_few_writes_mark_themselves_only) {
+  Table t(1000);
+  for (const uint64_t at : {0, 3, 9, 60, 64, 500, 999}) CHECK_EQ(t.start(at, at), 0);
+  CHECK_EQ(t.regions->dirty_count(), 7u);
+  CHECK_EQ(t.log.marks(), 7u);
+}
+
+TEST(sync_regions, who_writes_all_of_a_group_needs_the_log_a_few_times) {
+  for (const bool forward : {true, false}) {
+    Table t(256);
+    Random random(seed());
+    std::vector<uint64_t> order(256);
+    for (uint64_t at = 0; at < order.size(); at++) {
+      order[at] = at;
+      if (!forward) std::swap(order[at], order[random.below(at + 1)]);
+    }
+    uint64_t written = 0;
+    for (const uint64_t at : order) {
+      CHECK_EQ(t.start(at, at), 0);
+      CHECK(t.log.dirty(at) && t.regions->dirty(at));
+      t.regions->end_write(at, at);
+      written++;
+      CHECK(t.regions->dirty_count() <= 2 * written);
+      for (uint64_t other = 0; other < 256; other++) CHECK(!t.regions->dirty(other) || t.log.dirty(other));
+    }
+    CHECK(t.log.marks() <= 4 * (forward ? 8 : 24));
+    CHECK_EQ(t.clean(), 0);
+    CHECK_EQ(t.regions->dirty_count(), 0u);
+    // What was ahead before is not taken for written now.
+    CHECK_EQ(t.start(10, 10), 0);
+    CHECK_EQ(t.regions->dirty_count(), 1u);
+  }
+}
+
 // Whoever writes, its sync region is dirty in the log as long as it does, however often the cleaner comes by.
 TEST(sync_regions, cleaning_never_overtakes_a_write) {
   Table t(8);
