@@ -1,10 +1,12 @@
 /** The command line: the commands, and the only place that prints errors and chooses exit codes. */
 import { readFileSync } from 'node:fs';
-import yargs, { type Argv } from 'yargs';
+import type { Argv } from 'yargs';
 import { isDmiofsError, messageOf } from '../errors.js';
 import { isNativeError } from '../native/binding.js';
+import type { Command } from './command.js';
 import { loadCommands } from './commands.js';
 import { EXIT, ExitError } from './exit.js';
+import { plainArguments } from './plain-arguments.js';
 
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -28,7 +30,8 @@ function report(error: unknown): void {
     process.stderr.write(`${error.stack}\n`);
 }
 
-export async function main(args: readonly string[]): Promise<number> {
+async function runByYargs(commands: readonly Command[], args: readonly string[]): Promise<void> {
+  const { default: yargs } = await import('yargs');
   let parser: Argv = yargs([...args])
     .scriptName('dmiofs')
     .usage('$0 COMMAND\n\nShows each mirror set of devices or image files as one file.')
@@ -45,7 +48,6 @@ export async function main(args: readonly string[]): Promise<number> {
       if (error instanceof Error) throw error;
       throw new UsageError(`${message}\nTry dmiofs --help.`);
     });
-  const commands = await loadCommands(args);
   for (const command of commands) parser = parser.command(command);
   const asked = args[0] === '--get-yargs-completions';
   const completeArgument = asked ? (await import('./completion.js')).completeArgument : () => [];
@@ -64,8 +66,20 @@ export async function main(args: readonly string[]): Promise<number> {
       else done([...completeArgument(commands, words)]);
     },
   );
+  await parser.parseAsync();
+}
+
+async function run(args: readonly string[]): Promise<void> {
+  const commands = await loadCommands(args);
+  const named = commands.find(({ command }) => String(command).split(' ')[0] === args[0]);
+  const plain = named === undefined ? undefined : plainArguments(named, args);
+  if (named === undefined || plain === undefined) await runByYargs(commands, args);
+  else await named.handler({ _: [], $0: 'dmiofs', ...plain });
+}
+
+export async function main(args: readonly string[]): Promise<number> {
   try {
-    await parser.parseAsync();
+    await run(args);
     return EXIT.ok;
   } catch (error) {
     report(error);
