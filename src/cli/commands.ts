@@ -27,6 +27,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   add: legs,
   remove: legs,
   replace: legs,
+  scrub: async () => [(await import('./commands/scrub.js')).scrubCommand],
   wait: async () => [(await import('./commands/wait.js')).waitCommand],
   table: async () => [(await import('./commands/table.js')).tableCommand],
   'from-table': async () => [(await import('./commands/from-table.js')).fromTableCommand],

@@ -1,6 +1,7 @@
 /** JSON Schemas, made of the schemas that the program itself checks with: scripts/generate writes them into config/. */
 import { z } from 'zod';
 import { eventSchema } from '../mirror/event-schema.js';
+import { scrubSchema } from '../mirror/scrub-schema.js';
 import { mountStatusSchema } from '../mirror/status-schema.js';
 import { configSchema } from './schema.js';
 
@@ -23,5 +24,6 @@ export function jsonSchemas(): Readonly<Record<string, string>> {
       'a mount in dmiofs status --json',
       z.toJSONSchema(mountStatusSchema, { target: 'draft-7' }),
     ),
+    'scrub.schema.json': text('dmiofs scrub --json', z.toJSONSchema(scrubSchema, { target: 'draft-7' })),
   };
 }

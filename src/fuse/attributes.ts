@@ -9,6 +9,8 @@ import {
   statusText,
   syncText,
 } from '../mirror/status.js';
+import { scrubText } from '../mirror/scrub.js';
+import type { ScrubPage } from '../mirror/scrub-schema.js';
 import type { SyncMapText } from '../mirror/sync-map.js';
 import type { LegTotals } from '../native/binding.js';
 
@@ -18,6 +20,8 @@ export interface AttributeSource {
   readonly map: () => SyncMapText;
   readonly statistics: () => readonly LegTotals[];
   readonly events: () => EventList;
+  /** undefined: there was none since the mount. */
+  readonly scrub: (first: number) => ScrubPage | undefined;
 }
 
 type SetAttribute = readonly [name: string, value: (set: SetStatus) => string];
@@ -38,13 +42,16 @@ const LEG_PREFIX = 'user.dmio.leg.';
 const METRICS_PREFIX = 'user.dmio.metrics.';
 const EVENTS_ATTRIBUTE = 'user.dmio.events';
 const MAP_ATTRIBUTE = 'user.dmio.map';
+const SCRUB_ATTRIBUTE = 'user.dmio.scrub';
+export const SCRUB_JSON_ATTRIBUTE = 'user.dmio.scrub.json';
 
 /** Names that can be read: what `getfattr -d` asks for. `user.dmio.control` is write-only and not among them. */
-export function setAttributeNames(legs: number): readonly string[] {
+export function setAttributeNames(legs: number, scrubbed: boolean): readonly string[] {
   return [
     ...SET_ATTRIBUTES.map(([name]) => name),
     EVENTS_ATTRIBUTE,
     MAP_ATTRIBUTE,
+    ...(scrubbed ? [SCRUB_ATTRIBUTE, SCRUB_JSON_ATTRIBUTE] : []),
     ...[LEG_PREFIX, METRICS_PREFIX].flatMap((prefix) =>
       Array.from({ length: legs }, (_, leg) => `${prefix}${String(leg)}`),
     ),
@@ -56,12 +63,21 @@ const legIndex = (name: string, prefix: string): number | undefined => {
   return /^(0|[1-9][0-9]?)$/.test(index) ? Number(index) : undefined;
 };
 
+/** `user.dmio.scrub` in a line; `user.dmio.scrub.json` and, from range N on, `user.dmio.scrub.json.N`. */
+function scrubAttribute(source: AttributeSource, name: string): string | undefined {
+  const found = /^user\.dmio\.scrub(\.json(?:\.(0|[1-9][0-9]{0,5}))?)?$/.exec(name);
+  const page = found === null ? undefined : source.scrub(Number(found[2] ?? 0));
+  if (page === undefined) return undefined;
+  return found?.[1] === undefined ? scrubText(page) : JSON.stringify(page);
+}
+
 /** undefined: there is no such attribute. */
 export function setAttribute(source: AttributeSource, name: string): string | undefined {
   const known = SET_ATTRIBUTES.find(([attribute]) => attribute === name);
   if (known !== undefined) return known[1](source.status());
   if (name === EVENTS_ATTRIBUTE) return JSON.stringify(source.events());
   if (name === MAP_ATTRIBUTE) return JSON.stringify(source.map());
+  if (name.startsWith(SCRUB_ATTRIBUTE)) return scrubAttribute(source, name);
   const measured = legIndex(name, METRICS_PREFIX);
   const totals = measured === undefined ? undefined : source.statistics()[measured];
   if (totals !== undefined) return metricsText(totals);

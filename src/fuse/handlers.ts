@@ -37,7 +37,7 @@ type Outcome = readonly [err: number, ...values: unknown[]];
 
 function toErrno(error: unknown): number {
   if (isNativeError(error)) return -error.errno;
-  if (error instanceof DmiofsError) return -EINVAL;
+  if (error instanceof DmiofsError) return -(error.errno ?? EINVAL);
   return -EIO;
 }
 
@@ -75,6 +75,7 @@ export function makeHandlers(context: HandlerContext): Readonly<Record<string, u
     map: () => set.syncMap(),
     statistics: () => set.statistics(),
     events: () => context.events.list(set.name),
+    scrub: (first) => set.scrubPage(first),
   });
   const unchanged = 0xffff_ffff; // of chown: (uid_t) -1
 
@@ -100,7 +101,8 @@ export function makeHandlers(context: HandlerContext): Readonly<Record<string, u
     listxattr: handler(log, 'listxattr', (path: string) => {
       if (path === '/') return [0, MOUNT_ATTRIBUTE_NAMES];
       const set = setAt(path);
-      return set === undefined ? [-ENOENT] : [0, setAttributeNames(set.native.snapshot().legs.length)];
+      if (set === undefined) return [-ENOENT];
+      return [0, setAttributeNames(set.native.snapshot().legs.length, set.scrubPage(0) !== undefined)];
     }),
     getxattr: handler(log, 'getxattr', (path: string, name: string) => {
       if (name === CONTROL_ATTRIBUTE) return [-EACCES];

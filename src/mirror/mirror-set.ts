@@ -3,9 +3,20 @@
  *
  *     open() -> running --stop()--> stopped
  */
-import type { LegTotals, NativeBinding, NativeSet, SetEvent, SetOptions } from '../native/binding.js';
+import { constants } from 'node:os';
+import { DmiofsError } from '../errors.js';
+import type {
+  LegTotals,
+  NativeBinding,
+  NativeSet,
+  RegionComparison,
+  SetEvent,
+  SetOptions,
+} from '../native/binding.js';
 import type { MirrorEventKind, MirrorSetEvent } from './event.js';
 import { errnoName, type SetStatus, setStatus } from './status.js';
+import type { ScrubName } from './scrub.js';
+import type { ScrubPage } from './scrub-schema.js';
 import { type SyncMapText, syncMapText } from './sync-map.js';
 import { type RegionOutcome, SyncAction, type SyncTarget } from './sync-action.js';
 import { LegChanges, type LegPlace, type LegsKeeper } from './leg-changes.js';
@@ -35,6 +46,15 @@ class NativeTarget implements SyncTarget {
   }
   recoverRegion(syncRegion: number): Promise<RegionOutcome> {
     return this.#set.recoverSyncRegion(syncRegion);
+  }
+  compareRegion(syncRegion: number, repair: boolean): Promise<RegionComparison> {
+    return this.#set.compareSyncRegion(syncRegion, repair);
+  }
+  comparable(): boolean {
+    const inUse = this.#set
+      .snapshot()
+      .legs.filter(({ state }) => state === 'in-sync' || state === 'rebuilding');
+    return inUse.length > 1;
   }
   progress(): { readonly inSync: number; readonly total: number } {
     const set = this.#set.snapshot();
@@ -79,6 +99,9 @@ export class MirrorSet {
           this.#tell('resync-finished', { action, failed });
           this.#changes.settle();
         },
+        onMismatch: (action, sectors, sector) => {
+          this.#tell('mismatch', { action, failed: sectors, sector });
+        },
       },
       { limits, paused: kept.paused },
     );
@@ -113,7 +136,8 @@ export class MirrorSet {
   }
 
   status(): SetStatus {
-    return setStatus(this.native.snapshot(), this.#sync.state(), this.#hasLog);
+    const mismatches = this.#sync.lastScrub()?.left ?? 0;
+    return setStatus(this.native.snapshot(), this.#sync.state(), this.#hasLog, mismatches);
   }
 
   /** What each leg has done, and how long it took. */
@@ -152,6 +176,25 @@ export class MirrorSet {
   /** Resolves when the rebuild has begun. */
   replaceLeg(leg: number, place: LegPlace): Promise<void> {
     return this.#changes.replace(leg, place);
+  }
+
+  /** Starts to compare the legs. Throws a DmiofsError while another sync action runs, or for a repair of a set that is read-only. */
+  scrub(action: ScrubName): void {
+    if (action === 'repair' && this.native.snapshot().readOnly) {
+      throw new DmiofsError('ERR_DMIOFS_CONTROL', `repair: set ${this.name} is read-only`, {
+        errno: constants.errno.EROFS,
+      });
+    }
+    this.#sync.scrub(action);
+  }
+
+  endScrub(): void {
+    this.#sync.endScrub();
+  }
+
+  /** What the running or last scrub since the mount has found, ranges from number `first` on; undefined: there was none. */
+  scrubPage(first: number): ScrubPage | undefined {
+    return this.#sync.lastScrub()?.page(this.name, first);
   }
 
   async pause(): Promise<void> {

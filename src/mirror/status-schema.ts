@@ -60,9 +60,13 @@ export const setStatusSchema = z.strictObject({
   in_flight: count.describe('Operations of users under way'),
   sync_region_size: count.describe('Bytes'),
   dirty: count.describe('Sync regions that a start after a crash would copy'),
+  in_sync: count.describe('Sync regions in sync'),
+  mismatches: count.describe(
+    'Ranges in which the last scrub since the mount found legs to differ, and which it did not repair',
+  ),
   sync: z.strictObject({
     action: z.enum(['idle', 'resync', 'recover', 'check', 'repair', 'frozen']),
-    done: count.describe('Sync regions in sync'),
+    done: count.describe('Sync regions in sync; of check and repair: that have been compared'),
     total: count,
     speed: count.describe('Bytes a second'),
     eta: z.int().describe('Seconds, -1: not known'),

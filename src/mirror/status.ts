@@ -46,7 +46,13 @@ function legStatus(leg: LegSnapshot, index: number): LegStatus {
   };
 }
 
-export function setStatus(set: SetSnapshot, sync: SyncActionState, hasLog: boolean): SetStatus {
+/** `mismatches`: ranges in which legs are known to differ. */
+export function setStatus(
+  set: SetSnapshot,
+  sync: SyncActionState,
+  hasLog: boolean,
+  mismatches: number,
+): SetStatus {
   return {
     name: set.name,
     state: set.state,
@@ -65,6 +71,8 @@ export function setStatus(set: SetSnapshot, sync: SyncActionState, hasLog: boole
     in_flight: set.inFlight,
     sync_region_size: set.syncRegionSectors * 512,
     dirty: set.dirtySyncRegions,
+    in_sync: sync.inSync,
+    mismatches,
     sync: {
       action: sync.action,
       done: sync.done,
@@ -91,7 +99,7 @@ export function statusText(set: SetStatus): string {
   const readLeg = set.read_leg === null ? '-' : String(set.read_leg);
   return (
     `state=${set.state} error_bits=${set.error_bits} health=${set.health} ` +
-    `in_sync=${String(set.sync.done)}/${String(set.sync.total)} action=${set.sync.action} read_leg=${readLeg}`
+    `in_sync=${String(set.in_sync)}/${String(set.sync.total)} action=${set.sync.action} read_leg=${readLeg}`
   );
 }
 

@@ -1,5 +1,6 @@
 /**
- * SyncAction: the loop that brings sync regions in sync (dm-kcopyd's place in a kernel mirror), with its pace, progress and pauses.
+ * SyncAction: the loop that brings sync regions in sync (dm-kcopyd's place in a kernel mirror), or compares them (a scrub), with its pace,
+ * progress and pauses.
  *
  * It decides which sync region is copied next, how many at once and how fast; the copy of one sync region is the mirror set's
  * (native/mirror/recovery.h), because it is held to the set's I/O deadline, which dm-io's services are not.
@@ -9,7 +10,15 @@
  *                    pause()  resume()
  *                          v  |
  *                         frozen
+ *
+ *     idle --scrub()--> check | repair --all compared, or endScrub()--> idle; pauses in the same way
+ *
+ * What is not in sync goes first: a scrub waits meanwhile and then goes on where it was.
  */
+import { constants } from 'node:os';
+import { DmiofsError } from '../errors.js';
+import type { RegionComparison } from '../native/binding.js';
+import { Scrub, type ScrubName } from './scrub.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits, SyncPacer } from './sync-pacer.js';
 
 export type SyncActionName = 'idle' | 'resync' | 'recover' | 'check' | 'repair' | 'frozen';
@@ -30,6 +39,10 @@ export interface SyncTarget {
   nextNotInSync(from: number): number;
   /** Copies one sync region from the source leg to the others; resolves when its outcome is on stable storage. */
   recoverRegion(syncRegion: number): Promise<RegionOutcome>;
+  /** Compares one sync region on all legs; resolves when it is done. */
+  compareRegion(syncRegion: number, repair: boolean): Promise<RegionComparison>;
+  /** Whether at least two legs are in use. */
+  comparable(): boolean;
   /** Sync regions in sync, and of how many. */
   progress(): { readonly inSync: number; readonly total: number };
   /** Whether a leg is rebuilding: then the action is called `recover`, else `resync`. */
@@ -42,8 +55,9 @@ export interface SyncTarget {
 
 export interface SyncActionState {
   readonly action: SyncActionName;
-  /** Sync regions in sync. */
+  /** Sync regions in sync; of a scrub: that it has done. */
   readonly done: number;
+  readonly inSync: number;
   readonly total: number;
   /** Bytes a second, lately. */
   readonly speed: number;
@@ -58,6 +72,8 @@ export interface SyncActionState {
 export interface SyncActionHooks {
   readonly onStart: (action: SyncActionName) => void;
   readonly onFinish: (action: SyncActionName, failed: number) => void;
+  /** A scrub has found the first difference; and at its end all, when it has found more. */
+  readonly onMismatch?: (action: ScrubName, sectors: number, sector: number | null) => void;
   /** The clock, in milliseconds, and a timer: so that tests need not wait. */
   readonly now?: () => number;
   readonly sleep?: (ms: number) => Promise<void>;
@@ -78,6 +94,9 @@ export class SyncAction {
   #failed = 0;
   #restart = false;
   #running: Promise<void> | undefined;
+  #scrub: Scrub | undefined;
+  /** Sectors of it that have been told of. */
+  #told = 0;
   readonly #copying = new Set<number>();
   readonly #waiting = new Set<() => void>();
 
@@ -101,7 +120,7 @@ export class SyncAction {
       this.#restart = true;
       return;
     }
-    if (!this.#target.possible() || this.#target.nextNotInSync(0) < 0) return;
+    if (!this.#recoverable() && this.#scrub?.running !== true) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
       if (this.#restart) {
@@ -109,6 +128,33 @@ export class SyncAction {
         this.start();
       }
     });
+  }
+
+  /** Starts to compare the legs. Throws a DmiofsError (EBUSY) while something else runs. */
+  scrub(action: ScrubName): void {
+    if (this.#running !== undefined || this.#stopping) {
+      throw new DmiofsError(
+        'ERR_DMIOFS_CONTROL',
+        `${action}: ${this.#name} runs: dmiofs wait, then try again`,
+        {
+          errno: constants.errno.EBUSY,
+        },
+      );
+    }
+    this.#told = 0;
+    this.#scrub = new Scrub(action, (this.#scrub?.run ?? 0) + 1, this.#target.progress().total);
+    this.start();
+  }
+
+  /** Ends the running scrub, if there is one; what it has found is kept. */
+  endScrub(): void {
+    this.#scrub?.end();
+    this.#wakeAll();
+  }
+
+  /** The running or last scrub since the mount. */
+  lastScrub(): Scrub | undefined {
+    return this.#scrub;
   }
 
   pause(): void {
@@ -128,12 +174,17 @@ export class SyncAction {
 
   state(): SyncActionState {
     const { inSync, total } = this.#target.progress();
-    const running = this.#name !== 'idle';
+    const scrub = this.#scrub?.running === true ? this.#scrub : undefined;
+    // Between a copy and the scrub that waited for it nothing is idle.
+    const name = this.#name === 'idle' ? (scrub?.action ?? 'idle') : this.#name;
+    const running = name !== 'idle';
+    const done = scrub !== undefined && name === scrub.action ? scrub.done : inSync;
     const speed = running && !this.#paused ? Math.round(this.#pacer.speed(this.#now())) : 0;
-    const left = (total - inSync) * this.#target.syncRegionBytes;
+    const left = (total - done) * this.#target.syncRegionBytes;
     return {
-      action: this.#paused && inSync < total ? 'frozen' : this.#name,
-      done: inSync,
+      action: this.#paused && (inSync < total || scrub !== undefined) ? 'frozen' : name,
+      done,
+      inSync,
       total,
       speed,
       eta: running ? (speed > 0 ? Math.ceil(left / speed) : -1) : 0,
@@ -153,9 +204,23 @@ export class SyncAction {
     this.#stopping = true;
     this.#wakeAll();
     await this.#running;
+    this.#scrub?.end();
+  }
+
+  #recoverable(): boolean {
+    return this.#target.possible() && this.#target.nextNotInSync(0) >= 0;
   }
 
   async #run(): Promise<void> {
+    do {
+      this.#restart = false;
+      if (this.#recoverable()) await this.#recover();
+      const scrub = this.#scrub;
+      if (scrub?.running === true && !this.#stopping) await this.#compare(scrub);
+    } while (this.#scrub?.running === true && !this.#stopping);
+  }
+
+  async #recover(): Promise<void> {
     this.#name = this.#target.rebuilding() ? 'recover' : 'resync';
     const name = this.#name;
     this.#failed = 0;
@@ -195,9 +260,37 @@ export class SyncAction {
     }
   }
 
+  /** Goes on with the scrub until it ends or something has to be copied first. */
+  async #compare(scrub: Scrub): Promise<void> {
+    this.#name = scrub.action;
+    const workers = Array.from({ length: IN_FLIGHT }, async () => {
+      for (;;) {
+        await this.#turn(() => !scrub.running);
+        if (this.#stopping || !scrub.running || (this.#restart && this.#recoverable())) return;
+        if (!this.#target.comparable()) scrub.skipRest();
+        const syncRegion = scrub.take();
+        if (syncRegion === undefined) return;
+        const found = await this.#target.compareRegion(syncRegion, scrub.action === 'repair');
+        const before = scrub.sectors;
+        scrub.add(found);
+        if (found.outcome === 'compared') this.#pacer.moved(this.#target.syncRegionBytes, this.#now());
+        if (before === 0 && scrub.sectors > 0) this.#tellMismatch(scrub, found.ranges[0]?.sector ?? null);
+      }
+    });
+    await Promise.all(workers);
+    this.#name = 'idle';
+    if (scrub.done >= scrub.total) scrub.end();
+    if (!scrub.running && scrub.sectors > this.#told) this.#tellMismatch(scrub, null);
+  }
+
+  #tellMismatch(scrub: Scrub, sector: number | null): void {
+    this.#told = scrub.sectors;
+    this.#hooks.onMismatch?.(scrub.action, scrub.sectors, sector);
+  }
+
   /** Waits until the pace and a pause let the next copy start. */
-  async #turn(): Promise<void> {
-    while (!this.#stopping) {
+  async #turn(ended: () => boolean = () => false): Promise<void> {
+    while (!this.#stopping && !ended()) {
       if (this.#paused) {
         await new Promise<void>((resolve) => this.#waiting.add(resolve));
         continue;

@@ -123,6 +123,17 @@ describe.skipIf(!canMount)('the recipe', () => {
     await holds(data);
   });
 
+  it('"Do the legs still hold the same?"', async () => {
+    const data = await begin();
+    await follow('Do the legs still hold the same?');
+    await bash('dd if=/dev/urandom of=$B bs=512 seek=2048 count=16 conv=notrunc,fsync status=none');
+    const found = await run('bash', ['-c', 'dmiofs scrub $FILE'], { env });
+    expect(found.code).toBe(1);
+    expect(found.stdout).toContain('sectors 2048+16: leg 0 ');
+    await run('bash', ['-c', recipe('Do the legs still hold the same?').join('')], { env });
+    await holds(data);
+  });
+
   it('"To new disks without stopping"', async () => {
     const data = await begin();
     await follow('To new disks without stopping');

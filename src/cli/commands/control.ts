@@ -32,7 +32,12 @@ export async function sendVerb(file: string, verb: string): Promise<void> {
       EIO: "it could not be recorded in the set's log",
       EROFS: 'the set is read-only',
     };
-    throw new DmiofsError('ERR_DMIOFS_CONTROL', `${verb} ${file}: ${why[code] ?? code}`, { cause: error });
+    const scrubbing = verb === 'check' || verb === 'repair';
+    const text =
+      scrubbing && code === 'EBUSY'
+        ? 'another sync action runs: dmiofs wait, then try again'
+        : (why[code] ?? code);
+    throw new DmiofsError('ERR_DMIOFS_CONTROL', `${verb} ${file}: ${text}`, { cause: error });
   }
 }
 

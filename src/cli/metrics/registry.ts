@@ -151,16 +151,21 @@ function addSet(metrics: Metrics, mountpoint: string, set: SetStatus): void {
   );
   gauge('dmiofs_sync_region_size_bytes', 'Size of a sync region', set.sync_region_size);
   gauge('dmiofs_sync_regions', 'Sync regions of the set', sync.total);
-  gauge('dmiofs_sync_regions_in_sync', 'Sync regions in which the legs hold the same', sync.done);
+  gauge('dmiofs_sync_regions_in_sync', 'Sync regions in which the legs hold the same', set.in_sync);
   gauge(
     'dmiofs_sync_regions_dirty',
     'Sync regions that a start after a crash, or the return of a leg, would copy',
     set.dirty,
   );
+  gauge(
+    'dmiofs_mismatches',
+    'Ranges in which the last check or repair found legs to differ, and that it did not repair',
+    set.mismatches,
+  );
   gauge('dmiofs_sync_regions_failed', 'Sync regions that the last sync action could not copy', sync.failed);
   gauge(
     'dmiofs_sync_progress_ratio',
-    'Part of the set that is in sync',
+    'Part of the set that is in sync; of check and repair: that has been compared',
     sync.total === 0 ? 1 : sync.done / sync.total,
   );
   gauge('dmiofs_sync_speed_bytes_per_second', 'Speed of the running sync action', sync.speed);

@@ -125,10 +125,11 @@ export function progressBar(done: number, total: number, width = BAR): string {
   return `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`;
 }
 
-function syncLine({ sync, dirty }: SetStatus, { palette }: TableStyle): string {
-  const regions = `${String(sync.done)}/${String(sync.total)} sync regions in sync`;
+function syncLine({ sync, dirty, in_sync }: SetStatus, { palette }: TableStyle): string {
+  const scrub = sync.action === 'check' || sync.action === 'repair';
+  const regions = `${String(sync.done)}/${String(sync.total)} sync regions ${scrub ? 'compared' : 'in sync'}`;
   const failed = sync.failed > 0 ? `, ${palette.red(`${String(sync.failed)} could not be copied`)}` : '';
-  if (sync.action === 'idle' && sync.done === sync.total) {
+  if (sync.action === 'idle' && in_sync === sync.total) {
     const left = dirty > 0 ? `, ${String(dirty)} dirty` : '';
     return `${regions}${left}${failed}`;
   }
@@ -147,6 +148,7 @@ function setLines(set: SetStatus, style: TableStyle): string {
     ...(set.read_only ? ['read-only'] : []),
     ...(set.log === 'failed' ? [palette.red('log failed')] : []),
     ...(set.log === 'none' ? [palette.yellow('no log')] : []),
+    ...(set.mismatches > 0 ? [palette.red(`legs differ in ${String(set.mismatches)} ranges`)] : []),
     ...(set.late_ios > 0 ? [palette.yellow(`${String(set.late_ios)} late I/O`)] : []),
   ];
   const head = [

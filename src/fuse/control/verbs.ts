@@ -101,6 +101,20 @@ const replace: Run = async (set, words, rest) => {
   await set.replaceLeg(leg, parsePlace('replace', rest.replace(/^\S+ */, '')));
 };
 
+const scrub =
+  (action: 'check' | 'repair'): Run =>
+  async (set, words) => {
+    noMore(action, words, 0);
+    set.scrub(action);
+    await Promise.resolve();
+  };
+
+const idle: Run = async (set, words) => {
+  noMore('idle', words, 0);
+  set.endScrub();
+  await Promise.resolve();
+};
+
 export const CONTROL_VERBS: readonly ControlVerb[] = [
   { name: 'fail', usage: 'fail LEG', run: fail },
   { name: 're-add', usage: 're-add LEG', run: reAdd },
@@ -108,6 +122,9 @@ export const CONTROL_VERBS: readonly ControlVerb[] = [
   { name: 'remove', usage: 'remove LEG', run: remove },
   { name: 'replace', usage: 'replace LEG [sector=N] DEVICE', run: replace },
   { name: 'clear', usage: 'clear [LEG]', run: clear },
+  { name: 'check', usage: 'check', run: scrub('check') },
+  { name: 'repair', usage: 'repair', run: scrub('repair') },
+  { name: 'idle', usage: 'idle', run: idle },
   { name: 'pause', usage: 'pause', run: pause },
   { name: 'resume', usage: 'resume', run: resume },
   { name: 'speed', usage: 'speed min=RATE max=RATE', run: speed },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { RegionComparison } from '../../../src/native/binding.js';
 import { type RegionOutcome, SyncAction, type SyncTarget } from '../../../src/mirror/sync-action.js';
 
 class FakeTarget implements SyncTarget {
@@ -33,6 +34,25 @@ class FakeTarget implements SyncTarget {
     this.copied.push(syncRegion);
     this.onCopy(syncRegion);
     return 'copied';
+  }
+  readonly compared: string[] = [];
+  readonly differing = new Set<number>();
+  legsInUse = 2;
+  onCompare: (syncRegion: number) => void = () => undefined;
+  async compareRegion(syncRegion: number, repair: boolean): Promise<RegionComparison> {
+    await Promise.resolve();
+    this.compared.push(`${repair ? 'repair' : 'check'} ${String(syncRegion)}`);
+    this.onCompare(syncRegion);
+    const nothing = { rangeCount: 0, sectors: 0, repairedCount: 0, ranges: [] };
+    if (this.unreadable.has(syncRegion)) return { outcome: 'failed', ...nothing };
+    if (this.notInSync.has(syncRegion)) return { outcome: 'skipped', ...nothing };
+    if (!this.differing.has(syncRegion)) return { outcome: 'compared', ...nothing };
+    const legs = [0, 1].map((leg) => ({ leg, sha256: 'ab'.repeat(32), right: leg === 0 }));
+    const range = { sector: syncRegion * 1024, count: 8, majority: false, repaired: repair, legs };
+    return { outcome: 'compared', rangeCount: 1, sectors: 8, repairedCount: repair ? 1 : 0, ranges: [range] };
+  }
+  comparable(): boolean {
+    return this.legsInUse > 1;
   }
   progress(): { inSync: number; total: number } {
     return { inSync: this.total - this.notInSync.size, total: this.total };
@@ -77,6 +97,8 @@ function make(target: SyncTarget, initial: { paused?: boolean } = {}): { action:
         log.events.push(`finish ${name} ${String(failed)}`);
         resolve();
       },
+      onMismatch: (name, sectors, sector) =>
+        log.events.push(`mismatch ${name} ${String(sectors)} at ${String(sector)}`),
     },
     initial,
   );
@@ -193,5 +215,128 @@ describe('SyncAction', () => {
     await action.stop();
     expect(target.copied.length).toBeLessThan(100);
     expect(log.events).toEqual(['start resync']);
+  });
+
+  const settled = async (action: SyncAction): Promise<void> => {
+    for (let turn = 0; turn < 2000 && action.state().action !== 'idle'; turn++) await Promise.resolve();
+    expect(action.state().action).toBe('idle');
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
+
+  it('compares every sync region once, and says where it stands', async () => {
+    const target = new FakeTarget(20, []);
+    const { action } = make(target);
+    const seen: string[] = [];
+    target.onCompare = () => {
+      const { action: name, done, total, inSync } = action.state();
+      seen.push(`${name} ${String(done <= total)} ${String(inSync)}`);
+    };
+    action.scrub('check');
+    await settled(action);
+    expect(target.compared).toEqual(Array.from({ length: 20 }, (_, at) => `check ${String(at)}`));
+    expect(new Set(seen)).toEqual(new Set(['check true 20']));
+    expect(action.lastScrub()?.page('data', 0)).toMatchObject({
+      state: 'finished',
+      compared: 20,
+      skipped: 0,
+      mismatches: 0,
+      next: null,
+    });
+    expect(action.state()).toMatchObject({ done: 20, total: 20, eta: 0 });
+  });
+
+  it('tells the first difference at once, and all of them at the end', async () => {
+    const target = new FakeTarget(20, []);
+    target.differing.add(3).add(17);
+    const { action, log } = make(target);
+    action.scrub('check');
+    await settled(action);
+    expect(log.events).toEqual(['mismatch check 8 at 3072', 'mismatch check 16 at null']);
+    expect(action.lastScrub()?.left).toBe(2);
+    action.scrub('repair');
+    await settled(action);
+    expect(action.lastScrub()?.page('data', 0)).toMatchObject({
+      run: 2,
+      mismatches: 2,
+      repaired: 2,
+      sectors: 16,
+    });
+    expect(action.lastScrub()?.left).toBe(0);
+  });
+
+  it('lets a copy go first, and then goes on where it was', async () => {
+    const target = new FakeTarget(20, []);
+    const { action, log } = make(target);
+    let once = true;
+    target.onCompare = (syncRegion) => {
+      if (!once || syncRegion < 8) return;
+      once = false;
+      target.notInSync.add(2).add(19);
+      action.start();
+    };
+    action.scrub('check');
+    await settled(action);
+    expect(log.events).toEqual(['start resync', 'finish resync 0']);
+    expect(target.compared.length).toBe(20);
+    expect(action.lastScrub()?.page('data', 0)).toMatchObject({ compared: 20, skipped: 0 });
+  });
+
+  it('skips what could not be copied, and does not try that for ever', async () => {
+    const target = new FakeTarget(10, [4]);
+    target.unreadable.add(4);
+    const { action, log } = make(target);
+    action.scrub('check');
+    await settled(action);
+    expect(log.events).toEqual(['start resync', 'finish resync 1']);
+    expect(action.lastScrub()?.page('data', 0)).toMatchObject({ compared: 9, failed: 1 });
+  });
+
+  it('is refused while something runs', async () => {
+    const target = new FakeTarget(20, [1]);
+    const { action } = make(target);
+    action.start();
+    expect(() => {
+      action.scrub('check');
+    }).toThrow('check: resync runs: dmiofs wait');
+    await settled(action);
+    action.scrub('check');
+    expect(() => {
+      action.scrub('repair');
+    }).toThrow('repair: check runs');
+    await action.stop();
+  });
+
+  it('ends when fewer than two legs are left', async () => {
+    const target = new FakeTarget(100, []);
+    const { action } = make(target);
+    target.onCompare = (syncRegion) => {
+      if (syncRegion === 10) target.legsInUse = 1;
+    };
+    action.scrub('check');
+    await settled(action);
+    const page = action.lastScrub()?.page('data', 0);
+    expect(page).toMatchObject({ state: 'finished', total: 100 });
+    expect((page?.compared ?? 0) + (page?.skipped ?? 0)).toBe(100);
+    expect(page?.skipped).toBeGreaterThan(80);
+  });
+
+  it('pauses, and can be ended while it is paused', async () => {
+    const target = new FakeTarget(50, []);
+    const { action } = make(target, { paused: true });
+    action.scrub('check');
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+    expect(target.compared).toEqual([]);
+    expect(action.state().action).toBe('frozen');
+    action.resume();
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+    action.pause();
+    action.endScrub();
+    await settled(action);
+    expect(target.compared.length).toBeLessThan(50);
+    expect(action.lastScrub()?.page('data', 0).state).toBe('stopped');
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    action.scrub('check');
+    await action.stop();
+    expect(action.lastScrub()?.page('data', 0).state).toBe('stopped');
   });
 });
