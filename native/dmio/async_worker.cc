@@ -8,6 +8,7 @@ constexpr nanos_t kExitNanos = 2 * kNanosPerSecond;
 }  // namespace
 
 struct AsyncWorker::State {
+  std::shared_ptr<Engine> engine;
   std::unique_ptr<IoQueue> queue;
   std::unique_ptr<RequestDriver> driver;
   Mutex mutex;
@@ -20,10 +21,12 @@ struct AsyncWorker::State {
   bool has_ended GUARDED_BY(mutex) = false;
 };
 
-Result<std::unique_ptr<AsyncWorker>> AsyncWorker::create(Engine& engine, unsigned depth, unsigned reserve) {
-  auto queue = engine.open_queue(depth);
+Result<std::unique_ptr<AsyncWorker>> AsyncWorker::create(std::shared_ptr<Engine> engine, unsigned depth,
+                                                         unsigned reserve) {
+  auto queue = engine->open_queue(depth);
   if (!queue.ok()) return queue.error();
   auto state = std::make_shared<State>();
+  state->engine = std::move(engine);
   state->queue = queue.take();
   state->driver = std::make_unique<RequestDriver>(*state->queue, reserve);
   std::unique_ptr<AsyncWorker> worker(new AsyncWorker(state));

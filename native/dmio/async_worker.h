@@ -7,7 +7,7 @@
 // --> joined, or left behind with a hung device.
 // THREAD SAFETY: start() and set_reserve() from any thread. LOCK ORDER: leaf; not held over I/O or a
 // callback.
-// OWNERSHIP: owns queue and driver.
+// OWNERSHIP: owns queue and driver, and shares the engine: a thread left behind still uses it.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,8 @@ namespace dmiofs {
 
 class AsyncWorker {
  public:
-  static Result<std::unique_ptr<AsyncWorker>> create(Engine& engine, unsigned depth, unsigned reserve);
+  static Result<std::unique_ptr<AsyncWorker>> create(std::shared_ptr<Engine> engine, unsigned depth,
+                                                     unsigned reserve);
   ~AsyncWorker();
 
   void start(Request* request);  // `request->complete` runs on this worker's thread

@@ -8,9 +8,11 @@
 //                                        \--ref ends with late I/O--> late (counted) --last I/O ended--> free
 //
 // Sizes come in two classes (a few blocks; the largest transfer and two blocks), all page-aligned, made and
-// touched at creation, so that the data path neither allocates nor faults.
+// touched at creation, so that the data path neither allocates nor faults. A late buffer is replaced by a new
+// one, so that a device that hangs takes none from the others. An empty class waits in order of arrival; it
+// never fails.
 // THREAD SAFETY: the pool is thread-safe; a BufferRef belongs to one thread. LOCK ORDER: leaf.
-// OWNERSHIP: the pool outlives every buffer. An empty class waits in order of arrival; it never fails.
+// OWNERSHIP: the pool outlives every BufferRef; a late buffer keeps it.
 #pragma once
 
 #include <cstddef>

@@ -22,7 +22,7 @@ constexpr size_t kSmallBytes = 4096 + kEdgeBytes;
 
 struct DmIo::Impl {
   std::shared_ptr<Engine> engine;
-  std::unique_ptr<BufferPool> buffers;
+  std::shared_ptr<BufferPool> buffers;
   std::unique_ptr<EnginePool> queues;
   std::unique_ptr<AsyncWorker> worker;
   size_t max_run_bytes = 0;
@@ -49,7 +49,7 @@ Result<std::unique_ptr<DmIo>> DmIo::create(std::shared_ptr<Engine> engine, const
   auto queues = EnginePool::create(engine, options.ready_queues, options.queue_depth);
   if (!queues.ok()) return queues.error();
   impl->queues = queues.take();
-  auto worker = AsyncWorker::create(*engine, options.queue_depth, kBaseReserve);
+  auto worker = AsyncWorker::create(engine, options.queue_depth, kBaseReserve);
   if (!worker.ok()) return worker.error();
   impl->worker = worker.take();
   return std::unique_ptr<DmIo>(new DmIo(std::move(impl)));
@@ -167,11 +167,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
     result->errnos[index] = err;
     if (err != 0) result->error_bits |= error_bit(index);
   }
-  if (slot->pending > 0) {
-    slot->refs.fetch_add(slot->pending, std::memory_order_relaxed);
-    slot->detached = true;
-    slot->pool->count_late();
-  }
+  if (slot->pending > 0) slot->pool->leave(slot);
   // The lease ends here: with late Ios the queue goes to the reaper, which completes them.
 }
 

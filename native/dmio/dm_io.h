@@ -58,7 +58,7 @@ struct DmIoOptions {
 class DmIo {
  public:
   static Result<std::unique_ptr<DmIo>> create(std::shared_ptr<Engine> engine, const DmIoOptions& options);
-  // waits (bounded) for async requests; late buffers are leaked rather than freed under a device's hands
+  // waits (bounded) for async requests; what a device still holds stays for as long as it does
   ~DmIo();
 
   // The page reserve of the async services (kernel: dm_io_get, dm_io_put): each page stands for 4 Ios in

@@ -8,7 +8,7 @@
 
 namespace dmiofs {
 
-LogDevice::LogDevice(DmIo& dm_io, IoRegion where, std::unique_ptr<BufferPool> buffers, size_t buffer_bytes,
+LogDevice::LogDevice(DmIo& dm_io, IoRegion where, std::shared_ptr<BufferPool> buffers, size_t buffer_bytes,
                      nanos_t io_timeout)
     : dm_io_(dm_io),
       where_(std::move(where)),

@@ -38,7 +38,7 @@ class LogDevice {
   const std::shared_ptr<Device>& bdev() const { return where_.bdev; }
 
  private:
-  LogDevice(DmIo& dm_io, IoRegion where, std::unique_ptr<BufferPool> buffers, size_t buffer_bytes,
+  LogDevice(DmIo& dm_io, IoRegion where, std::shared_ptr<BufferPool> buffers, size_t buffer_bytes,
             nanos_t io_timeout);
   int run(IoOp op, uint64_t offset, uint8_t* to, const uint8_t* from, size_t length,
           nanos_t deadline) noexcept;
@@ -46,7 +46,7 @@ class LogDevice {
 
   DmIo& dm_io_;
   const IoRegion where_;
-  const std::unique_ptr<BufferPool> buffers_;
+  const std::shared_ptr<BufferPool> buffers_;
   const size_t buffer_bytes_;
   const nanos_t io_timeout_;
 };

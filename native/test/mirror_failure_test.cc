@@ -244,6 +244,27 @@ TEST(mirror_failure, more_threads_than_buffers_on_one_range_come_to_an_end) {
   CHECK(fixture.legs_equal());
 }
 
+// A hung device keeps the buffers of the writes that it hangs on; the other writers still get some.
+TEST(mirror_failure, more_writers_than_buffers_survive_a_leg_that_hangs) {
+  DmIoOptions few;
+  few.small_buffers = 2;
+  few.large_buffers = 2;
+  MirrorFixture fixture(2, nullptr, MirrorFixture::kSetBytes, few);
+  fixture.options.io_timeout = 20 * kNanosPerMilli;
+  REQUIRE(fixture.start());
+  fixture.fault(1, IoOp::kWrite, FaultAction::kHang);
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 8; t++) {
+    threads.emplace_back([&fixture, t] {
+      const std::vector<uint8_t> data = pattern(65536, t);
+      for (unsigned i = 0; i < 4; i++)
+        CHECK_EQ(fixture.set->write(data.data(), data.size(), (t * 4 + i) * 65536), 0);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK_EQ(fixture.told(SetEventKind::kLegFailed), 1u);
+}
+
 // Two writes that each miss another leg: no leg that missed one may be left to answer for it.
 TEST(mirror_failure, legs_that_fail_different_writes_at_once_leave_a_leg_that_has_all) {
   for (unsigned round = 0; round < rounds(20); round++) {
