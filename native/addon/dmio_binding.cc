@@ -47,11 +47,14 @@ struct DmioRequest {
 };
 
 bool parse_piece(Napi::Value value, uint8_t** data, size_t* length) {
-  if (!value.IsTypedArray()) return false;
-  const auto array = value.As<Napi::TypedArray>();
-  if (array.TypedArrayType() != napi_uint8_array) return false;
-  *data = static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  *length = array.ByteLength();
+  // Not by way of its ArrayBuffer: there is none when the memory is shared between threads.
+  napi_typedarray_type type = napi_int8_array;
+  void* at = nullptr;
+  if (napi_get_typedarray_info(value.Env(), value, &type, length, &at, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array || (at == nullptr && *length > 0)) {
+    return false;
+  }
+  *data = static_cast<uint8_t*>(at);
   return true;
 }
 

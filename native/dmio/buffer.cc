@@ -48,6 +48,7 @@ BufferPool::~BufferPool() {
 }
 
 int BufferPool::add_slots(unsigned size_class, unsigned count) {
+  if (count == 0) return 0;
   Class& to = *classes_[size_class];
   const size_t size = to.bytes * count;
   void* memory =

@@ -35,7 +35,14 @@ export const NO_MEMORY: Memory = { kind: 3, pieces: [], offsets: [], lengths: []
 /** A plain Uint8Array over the same bytes: Buffers and other typed arrays are views too. */
 function bytesOf(view: ArrayBufferView, name: string): Uint8Array {
   if (!ArrayBuffer.isView(view)) throw invalid(`${name} must be a Buffer or another typed array`);
-  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  if ('resizable' in view.buffer && view.buffer.resizable === true)
+    throw invalid(`${name} lies in a resizable ArrayBuffer, which could shrink while I/O runs on it`);
+  if (view instanceof Uint8Array) return view;
+  try {
+    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  } catch {
+    throw invalid(`${name} has no bytes any more: its buffer was transferred`);
+  }
 }
 
 function checkEnough(held: number, needed: number, name: string): void {

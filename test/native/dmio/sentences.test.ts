@@ -247,6 +247,30 @@ describe('what docs/dm-io.md adds', () => {
     const data = new Uint8Array(512);
     structuredClone(data, { transfer: [data.buffer] });
     expect(code(() => dmIoSyncVm([region(0, 0, 1)], WRITE, data))).toContain('data holds 0 bytes');
+    const numbers = new Float64Array(64);
+    structuredClone(numbers, { transfer: [numbers.buffer] });
+    expect(code(() => dmIoSyncVm([region(0, 0, 1)], WRITE, numbers))).toContain('was transferred');
+  });
+
+  it('memory shared between threads works, also where no device can take it as it is', async () => {
+    for (const odd of [0, 3]) {
+      const shared = new Uint8Array(new SharedArrayBuffer(8192 + odd), odd);
+      shared.set(pattern(8192, odd + 40));
+      expect(dmIoSyncVm([region(0, 0, 16)], WRITE, shared).error).toBe(0);
+      same(disks.bytes('d0', 0, 16), Buffer.from(shared));
+      shared.fill(0);
+      expect((await dmIoVm([region(0, 0, 16)], READ, shared)).error).toBe(0);
+      same(Buffer.from(shared), pattern(8192, odd + 40));
+    }
+  });
+
+  it('memory that could shrink under the I/O is refused', () => {
+    const Resizable = ArrayBuffer as new (length: number, options: { maxByteLength: number }) => ArrayBuffer;
+    const data = new Uint8Array(new Resizable(4096, { maxByteLength: 65536 }));
+    expect(code(() => dmIoSyncVm([region(0, 0, 1)], WRITE, data))).toContain('data lies in a resizable');
+    expect(
+      code(() => dmIoSyncBvec([region(0, 0, 1)], WRITE, [{ page: data, offset: 0, len: 512 }])),
+    ).toContain('bvec[0].page lies in a resizable');
   });
 
   it('flush, discard and write-zeroes have the same results', async () => {
