@@ -5,6 +5,7 @@
 #include "addon/init.h"
 #include "addon/js_callback.h"
 #include "addon/set_object.h"
+#include "fusemod/kernel_protocol.h"
 #include "fusemod/mount_context.h"
 
 namespace dmiofs {
@@ -68,6 +69,10 @@ Napi::Value fuse_attach(const Napi::CallbackInfo& call) {
     return env.Undefined();
   }
   auto context = std::make_shared<MountContext>();
+  if (!get_optional_bool(options, "stockSession", &context->stock_session) ||
+      !get_optional_bool(options, "writebackCache", &context->features.want_writeback)) {
+    return env.Undefined();
+  }
   clock_gettime(CLOCK_REALTIME, &context->started);
   context->root_uid = geteuid();
   context->root_gid = getegid();
@@ -112,7 +117,12 @@ Napi::Value fuse_session(const Napi::CallbackInfo& call) {
   if (mount == nullptr) return call.Env().Undefined();
   Napi::Object object = Napi::Object::New(call.Env());
   object.Set("shim", mount->shim.load());
-  object.Set("kernelMinor", mount->kernel_minor.load());
+  object.Set("kernelMinor", mount->features.kernel_minor());
+  object.Set("maxRequest", number(call.Env(), mount->shim ? mount->features.max_request() : 128 * 1024));
+  object.Set("asyncDirectIo", (mount->features.granted() & kernel::kInitAsyncDio) != 0);
+  object.Set("parallelDirectWrites",
+             mount->shim && mount->features.open_flags(kernel::kOpenDirectIo) != kernel::kOpenDirectIo);
+  object.Set("writebackCache", (mount->features.granted() & kernel::kInitWritebackCache) != 0);
   return object;
 }
 

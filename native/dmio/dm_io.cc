@@ -17,6 +17,7 @@ constexpr unsigned kMaxReserve = 65536;  // chunks; the page number is a hint of
 constexpr unsigned kSyncReserve = 64;    // chunks of one synchronous request
 constexpr size_t kEdgeBytes = 2 * 4096;  // a buffer also holds a block before and after its data
 constexpr size_t kSmallBytes = 4096 + kEdgeBytes;
+constexpr size_t kLargeBytes = 128 * 1024;
 
 }  // namespace
 
@@ -42,8 +43,12 @@ Result<std::unique_ptr<DmIo>> DmIo::create(std::shared_ptr<Engine> engine, const
   auto impl = std::make_unique<Impl>();
   impl->engine = engine;
   impl->max_run_bytes = options.max_run_bytes;
-  auto buffers = BufferPool::create(
-      {{kSmallBytes, options.small_buffers}, {options.max_run_bytes + kEdgeBytes, options.large_buffers}});
+  std::vector<BufferPool::SizeClass> classes = {
+      {kSmallBytes, options.small_buffers},
+      {std::min(options.max_run_bytes, kLargeBytes) + kEdgeBytes, options.large_buffers}};
+  if (options.max_run_bytes > kLargeBytes)
+    classes.push_back({options.max_run_bytes + kEdgeBytes, options.largest_buffers});
+  auto buffers = BufferPool::create(classes);
   if (!buffers.ok()) return buffers.error();
   impl->buffers = buffers.take();
   auto queues = EnginePool::create(engine, options.ready_queues, options.queue_depth);

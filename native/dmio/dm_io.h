@@ -52,7 +52,8 @@ struct DmIoOptions {
   unsigned queue_depth = 256;
   size_t max_run_bytes = 128 * 1024;  // the largest data of one run(): sizes the buffer classes
   unsigned small_buffers = 64;        // of 4 KiB
-  unsigned large_buffers = 32;        // of max_run_bytes + 2 x 4 KiB
+  unsigned large_buffers = 32;        // of max_run_bytes + 2 x 4 KiB, 128 KiB of it at most
+  unsigned largest_buffers = 8;       // of max_run_bytes + 2 x 4 KiB, when that is more
 };
 
 class DmIo {

@@ -23,7 +23,7 @@ constexpr unsigned kMinorOfCoherentDirectIo = 39;
 
 bool wants_direct_io(const MountContext& context, const MountedFile& file, int flags) {
   if (file.cache == CacheMode::kNone) return true;
-  return (flags & O_DIRECT) != 0 && context.kernel_minor >= kMinorOfCoherentDirectIo;
+  return (flags & O_DIRECT) != 0 && context.features.kernel_minor() >= kMinorOfCoherentDirectIo;
 }
 
 int on_open(const char* path, struct fuse_file_info* info) {

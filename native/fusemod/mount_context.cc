@@ -68,7 +68,7 @@ void retire_mount(unsigned id) {
   remains->id = id;
   remains->started = ended->started;
   remains->shim = ended->shim.load();
-  remains->kernel_minor = ended->kernel_minor.load();
+  remains->features.copy(ended->features);
   remains->counters.copy(ended->counters);
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "fusemod/session_features.h"
 #include "mirror/mirror_set.h"
 
 namespace dmiofs {
@@ -61,8 +62,9 @@ struct MountContext {
   MountCounters counters;
   std::function<void()>
       on_end;  // once, after the last operation returned: from the session's thread; when fuse_new() failed, from its caller's
+  bool stock_session = false;  // libfuse's own, though the shim could be had; before the mount
   std::atomic<bool> shim{false};
-  std::atomic<unsigned> kernel_minor{0};
+  SessionFeatures features;
 
   // Before attach_mount: gives the file its index (what open files' handles say) and its inode, and a name to be found by.
   void add(std::unique_ptr<MountedFile> file);

@@ -23,9 +23,10 @@ void set_reply_size(uint64_t size);
 // Room for an edited copy of a reply's payload.
 struct ReplyEdit {
   iovec parts[2];
+  alignas(8) char header[16];
   alignas(8) char payload[128];
 };
-// True when the reply had to be changed: `edit->parts` (2 of them) is to be sent instead.
-bool edit_reply(const iovec* parts, size_t count, ReplyEdit* edit);
+// True when the reply had to be changed: `edit->parts` (2 of them) is to be sent instead. The length in its header is then that of `edit`.
+bool edit_reply(MountContext& context, const iovec* parts, size_t count, ReplyEdit* edit);
 
 }  // namespace dmiofs

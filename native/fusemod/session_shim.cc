@@ -77,7 +77,7 @@ int send(struct fuse_chan* channel, const iovec parts[], size_t count) {
   if (parts == nullptr) return 0;
   ReplyEdit edit;
   iovec with_data[2];
-  if (edit_reply(parts, count, &edit)) {
+  if (edit_reply(*static_cast<Session*>(libfuse().chan_data(channel))->context, parts, count, &edit)) {
     parts = edit.parts;
   } else if (place_reply_data(parts, count, with_data)) {
     parts = with_data;
@@ -128,7 +128,8 @@ struct fuse_chan* replace_channel(struct fuse_chan* theirs, Session* session) {
   table.receive = receive;
   table.send = send;
   table.destroy = on_channel_destroy;
-  session->channel = fuse.chan_new(&table, fd, fuse.chan_bufsize(theirs), session);
+  // libfuse makes its largest write from the buffer's size, and each of its threads a buffer.
+  session->channel = fuse.chan_new(&table, fd, kExtendedRequest + kPageSize, session);
   if (session->channel == nullptr) {
     ::close(fd);
     return nullptr;
@@ -193,6 +194,14 @@ __attribute__((visibility("default"))) struct fuse_chan* fuse_mount(const char* 
     return nullptr;  // fuse-native without load_fuse(): it has bound to us, and there is nothing below
   std::shared_ptr<MountContext> context = find_mount(mount_id_of(args));
   if (context == nullptr) return libfuse().mount(mountpoint, args);
+  if (context->stock_session) {
+    struct fuse_chan* channel = libfuse().mount(mountpoint, args);
+    if (channel == nullptr)
+      retire_mount(context->id);
+    else
+      ::fcntl(libfuse().chan_fd(channel), F_SETFD, FD_CLOEXEC);
+    return channel;
+  }
   return mount_session(mountpoint, args, std::move(context));
 }
 

@@ -35,6 +35,8 @@ export interface DaemonOptions {
   readonly faultRules: readonly FaultRule[] | undefined;
 }
 
+/** Bytes of the largest read or write that the kernel sends (native/fusemod/session_features.h): one I/O on each leg. */
+const LARGEST_REQUEST = 1024 * 1024;
 /** Bytes of a FUSE worker's stack: the default of 8 MiB is locked in memory for each. */
 const THREAD_STACK = 512 * 1024;
 
@@ -132,7 +134,11 @@ export class Daemon {
       binding.setLogSink((level, line) => {
         log[level](line);
       });
-      const io = binding.openIo({ engine: config.engine, faults: options.faultRules !== undefined });
+      const io = binding.openIo({
+        engine: config.engine,
+        faults: options.faultRules !== undefined,
+        maxRunBytes: LARGEST_REQUEST,
+      });
       for (const rule of options.faultRules ?? []) binding.faultAdd(rule);
       binding.enableStageTimes(process.env['DMIOFS_STAGE_TIMES'] === '1');
       log.info({ engine: io.engine, reason: io.reason, config: config.file, mountpoint }, 'starting');

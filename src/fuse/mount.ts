@@ -88,6 +88,7 @@ export class MountPoint {
       sets: this.#options.files.map(
         (file): MountedSet => ({ ...file, set: file.set.native, name: file.set.name }),
       ),
+      stockSession: process.env['DMIOFS_SESSION'] === 'stock',
       onEnd: () => {
         this.#onEnd();
       },
@@ -118,7 +119,7 @@ export class MountPoint {
           );
       });
     });
-    if (!this.session().shim) log.warn("the session shim was not called: libfuse's own limits hold");
+    if (!this.session().shim) log.warn("the session is libfuse's own: its limits hold");
   }
 
   session(): SessionInfo {
@@ -133,6 +134,7 @@ export class MountPoint {
     const sets = [...this.#sets.values()].map((set) => set.status());
     const { native, forwarded, read, write } = this.counters();
     const stages = this.#binding.stageTimes();
+    const session = this.session();
     return {
       version: 1,
       mountpoint: this.#options.mountpoint,
@@ -140,7 +142,13 @@ export class MountPoint {
       config: this.#options.source,
       state: worstState(sets.map(({ state }) => state)),
       engine: this.#options.engine,
-      session: this.session().shim ? 'shim' : 'stock',
+      session: session.shim ? 'shim' : 'stock',
+      session_limits: {
+        max_request: session.maxRequest,
+        async_direct_io: session.asyncDirectIo,
+        parallel_direct_writes: session.parallelDirectWrites,
+        writeback_cache: session.writebackCache,
+      },
       operations: { native, forwarded, read, write },
       daemon: this.#process(),
       ...(stages === null ? {} : { stages }),

@@ -94,6 +94,12 @@ export const mountStatusSchema = z.strictObject({
   state: z.enum(['complete', 'degraded', 'failed']),
   engine: z.string(),
   session: z.enum(['shim', 'stock']).describe("stock: libfuse's own session and its limits"),
+  session_limits: z.strictObject({
+    max_request: count.describe('Bytes of the largest read or write that the kernel sends'),
+    async_direct_io: z.boolean(),
+    parallel_direct_writes: z.boolean(),
+    writeback_cache: z.boolean(),
+  }),
   operations: z.strictObject({ native: count, forwarded: count, read: count, write: count }),
   daemon: z
     .strictObject({

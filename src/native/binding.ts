@@ -367,6 +367,10 @@ export interface MountedSet {
 
 export interface MountOptions {
   readonly sets: readonly MountedSet[];
+  /** libfuse's own session, with its limits. */
+  readonly stockSession?: boolean;
+  /** The kernel's writeback cache for files that are not opened direct. */
+  readonly writebackCache?: boolean;
   /** Called once, on the main thread, when the session has ended, however it was unmounted. */
   readonly onEnd: () => void;
 }
@@ -386,6 +390,11 @@ export interface SessionInfo {
   readonly shim: boolean;
   /** The protocol's minor version that the kernel offered, 0 before INIT. */
   readonly kernelMinor: number;
+  /** Bytes of the largest read or write that the kernel sends. */
+  readonly maxRequest: number;
+  readonly asyncDirectIo: boolean;
+  readonly parallelDirectWrites: boolean;
+  readonly writebackCache: boolean;
 }
 
 // ---- stage times (native/base/stage_times.h) ----

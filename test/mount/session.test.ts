@@ -1,0 +1,138 @@
+/** The FUSE session: what the shim adds to libfuse 2.9's, and that all works without it. */
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  canMount,
+  legsEqual,
+  MIB,
+  must,
+  type OneSet,
+  oneSet,
+  run,
+  type Scene,
+  sh,
+} from '../helpers/mounted.js';
+
+const scenes: Scene[] = [];
+const fio = (await run('fio', ['--version'])).code === 0;
+
+async function mounted(
+  session: 'shim' | 'stock',
+  options: Parameters<typeof oneSet>[0] = {},
+): Promise<OneSet> {
+  const before = process.env['DMIOFS_SESSION'];
+  if (session === 'stock') process.env['DMIOFS_SESSION'] = 'stock';
+  else delete process.env['DMIOFS_SESSION'];
+  try {
+    const one = await oneSet(options);
+    scenes.push(one.scene);
+    return one;
+  } finally {
+    if (before === undefined) delete process.env['DMIOFS_SESSION'];
+    else process.env['DMIOFS_SESSION'] = before;
+  }
+}
+
+const writes = async ({ scene, mountpoint }: OneSet): Promise<number> =>
+  (await scene.status(mountpoint)).operations.write;
+
+describe.skipIf(!canMount)('the session', () => {
+  afterEach(async () => {
+    for (const scene of scenes.splice(0)) await scene.close();
+  });
+
+  it.each(['shim', 'stock'] as const)('is told by status: %s', async (session) => {
+    const one = await mounted(session);
+    const status = await one.scene.status(one.mountpoint);
+    expect(status.session).toBe(session);
+    expect(status.session_limits.max_request).toBe(session === 'shim' ? MIB : 128 * 1024);
+    expect(status.session_limits.parallel_direct_writes).toBe(session === 'shim');
+  });
+
+  it.each([
+    ['shim', 1],
+    ['stock', 8],
+  ] as const)('with the %s a write of 1 MiB is %i', async (session, count) => {
+    const one = await mounted(session);
+    const before = await writes(one);
+    await sh(`dd if=/dev/urandom of=${one.file} bs=1M count=1 oflag=direct conv=notrunc status=none`);
+    expect((await writes(one)) - before).toBe(count);
+    await must('cmp', '-n', String(MIB), one.file, one.legs[1] ?? '');
+  });
+
+  it.skipIf(!fio).each(['shim', 'stock'] as const)(
+    'with the %s many overlapping direct writes at once leave the legs equal',
+    async (session) => {
+      const one = await mounted(session, { bytes: MIB, set: { log: { region_size: 65536 } } });
+      const load = await run('fio', [
+        '--name=overlap',
+        `--filename=${one.file}`,
+        '--rw=randwrite',
+        '--bsrange=512-256k',
+        '--bs_unaligned=0',
+        '--blockalign=512',
+        `--size=${String(MIB)}`,
+        '--direct=1',
+        '--ioengine=libaio',
+        '--iodepth=16',
+        '--numjobs=4',
+        '--norandommap',
+        '--serialize_overlap=0',
+        '--loops=20',
+        '--randrepeat=0',
+        '--refill_buffers',
+      ]);
+      expect(load.stderr).toBe('');
+      expect(load.code).toBe(0);
+      await one.scene.umount(one.mountpoint);
+      expect(legsEqual(one)).toBe(true);
+    },
+  );
+
+  it.skipIf(!fio)('reads back what was written by many at once, checked by fio', async () => {
+    const one = await mounted('shim', { bytes: 32 * MIB });
+    for (const mode of ['--direct=1', '--direct=0']) {
+      const load = await run('fio', [
+        '--name=verify',
+        `--filename=${one.file}`,
+        '--rw=randwrite',
+        '--bs=4k',
+        '--size=8M',
+        '--offset_increment=8M',
+        '--ioengine=libaio',
+        '--iodepth=8',
+        '--numjobs=4',
+        '--verify=crc32c',
+        '--verify_fatal=1',
+        mode,
+      ]);
+      expect(load.stderr).toBe('');
+      expect(load.code).toBe(0);
+    }
+    await one.scene.umount(one.mountpoint);
+    expect(legsEqual(one)).toBe(true);
+  });
+
+  it('maps a file that is always opened direct', async () => {
+    const one = await mounted('shim', { set: { cache: 'none' } });
+    const script = `import mmap,os
+fd=os.open(${JSON.stringify(one.file)}, os.O_RDWR)
+m=mmap.mmap(fd, 1<<20, mmap.MAP_SHARED)
+m[4096:4101]=b'hello'
+m.flush()
+os.fsync(fd)
+`;
+    await must('python3', '-c', script);
+    expect(await must('dd', `if=${one.legs[1] ?? ''}`, 'bs=1', 'skip=4096', 'count=5', 'status=none')).toBe(
+      'hello',
+    );
+  });
+
+  it('asks for no attribute at each buffered write', async () => {
+    const one = await mounted('shim');
+    const before = (await one.scene.status(one.mountpoint)).operations;
+    await sh(`dd if=/dev/zero of=${one.file} bs=4k count=500 conv=notrunc,fsync status=none`);
+    const { native, write } = (await one.scene.status(one.mountpoint)).operations;
+    // Some for opening and looking; not one a write.
+    expect(native - before.native - (write - before.write)).toBeLessThan(100);
+  });
+});
