@@ -216,6 +216,7 @@ struct MirrorSet::Impl {
 
   // scrub.cc
   struct ScrubPass;
+  ErrorBits to_compare(const ScrubPass& pass, const LegView& seen);
   int compare_piece(ScrubPass* pass, uint64_t offset, size_t length);
   int legs_alike(ScrubPass* pass, uint64_t offset, size_t length);
   int find_in_piece(ScrubPass* pass, uint64_t offset, size_t length, bool* again);

@@ -6,8 +6,9 @@
 //
 // A crash in a repair. The sync region is dirty, so the next start copies it from the lowest in-sync leg.
 // Where that is a leg that is wrong, this would make all legs wrong: so the legs that are wrong first step
-// aside (rebuilding, recorded), and step back when what was written is on stable storage. The last
-// in-sync leg never does.
+// aside (rebuilding, recorded), and step back when the whole sync region is done and on stable storage: until
+// it is clean, what is still wrong on them elsewhere in it would be copied too. The last in-sync leg never
+// steps aside.
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -49,7 +50,7 @@ struct MirrorSet::Impl::ScrubPass {
 
   // Legs that have stepped aside, and the generation that names this.
   ErrorBits aside = 0;
-  uint64_t aside_generation = 0;
+  uint64_t aside_generation = 0;  // of the first of them
   uint64_t aside_epoch = 0;
 
   bool make_room(size_t bytes) {
@@ -77,7 +78,22 @@ int MirrorSet::compare_sync_region(uint64_t sync_region, bool repair, Comparison
     const int err = self.compare_piece(&pass, at, std::min<uint64_t>(piece, last - at));
     if (err != 0 && outcome >= 0) outcome = err;
   }
+  if (pass.aside != 0) self.step_back(&pass);
   return outcome;
+}
+
+// Who is to be compared: every leg in use, when all of them must hold the sync region; else 0. With a range of it
+// held.
+ErrorBits MirrorSet::Impl::to_compare(const ScrubPass& pass, const LegView& seen) {
+  if (pass.aside != 0) {
+    // It is we who made it not in sync, unless a leg came in meanwhile, or a write failed.
+    const bool ours = legs_epoch.load() == pass.aside_epoch && !regions->may_differ(pass.sync_region) &&
+                      (seen.active & ~seen.in_sync & ~pass.aside) == 0;
+    if (!ours) return 0;
+  } else if (!regions->in_sync(pass.sync_region)) {
+    return 0;
+  }
+  return std::popcount(seen.active) < 2 ? 0 : seen.active;
 }
 
 int MirrorSet::Impl::compare_piece(ScrubPass* pass, uint64_t offset, size_t length) {
@@ -89,7 +105,6 @@ int MirrorSet::Impl::compare_piece(ScrubPass* pass, uint64_t offset, size_t leng
     for (bool again = true; again;) {
       again = false;
       outcome = find_in_piece(pass, offset, length, &again);
-      if (pass->aside != 0) step_back(pass);
     }
   }
   for (ErrorBits left = read_only ? 0 : pass->unreadable; left != 0; left &= left - 1)
@@ -101,13 +116,13 @@ int MirrorSet::Impl::compare_piece(ScrubPass* pass, uint64_t offset, size_t leng
 int MirrorSet::Impl::legs_alike(ScrubPass* pass, uint64_t offset, size_t length) {
   RangeLock::Guard range(range_lock, offset, offset + length, RangeLock::Mode::kShared);
   pass->epoch = legs_epoch.load(std::memory_order_relaxed);
-  const LegView seen = current_view();
-  if (!regions->in_sync(pass->sync_region) || std::popcount(seen.active) < 2) return 1;
+  const ErrorBits wanted = to_compare(*pass, current_view());
+  if (wanted == 0) return 1;
   BufferRef buffer = dm_io.acquire(length);
   ReadOutcome outcome;
   nanos_t took = 0;
   bool any = false;
-  for (ErrorBits left = seen.active; left != 0; left &= left - 1) {
+  for (ErrorBits left = wanted; left != 0; left &= left - 1) {
     if (!read_leg(&buffer, 0, length, offset, lowest(left), &outcome, &took)) continue;
     if (!any) {
       std::memcpy(pass->memory.get(), buffer.data(), length);
@@ -142,13 +157,14 @@ int MirrorSet::Impl::find_in_piece(ScrubPass* pass, uint64_t offset, size_t leng
     if (epoch != pass->epoch) pass->unreadable = 0;
     pass->epoch = epoch;
     const LegView seen = current_view();
-    if (!regions->in_sync(pass->sync_region) || std::popcount(seen.active) < 2) return 1;
+    const ErrorBits wanted = to_compare(*pass, seen);
+    if (wanted == 0) return 1;
     pass->pieces = LegPieces{pass->memory.get(), length, length, 0};
     {
       BufferRef buffer = dm_io.acquire(length);
       ReadOutcome outcome;
       nanos_t took = 0;
-      for (ErrorBits left = seen.active & ~pass->unreadable; left != 0; left &= left - 1) {
+      for (ErrorBits left = wanted & ~pass->unreadable; left != 0; left &= left - 1) {
         const unsigned leg = lowest(left);
         if (!read_leg(&buffer, 0, length, offset, leg, &outcome, &took)) continue;
         std::memcpy(pass->memory.get() + leg * length, buffer.data(), length);
@@ -157,13 +173,16 @@ int MirrorSet::Impl::find_in_piece(ScrubPass* pass, uint64_t offset, size_t leng
       pass->unreadable |= outcome.failed;
     }
     if (pass->pieces.legs == 0) return -EIO;
-    find_differences(pass->pieces, block, seen.in_sync & seen.places, &pass->differences);
+    // Legs that have stepped aside hold all that they held as in-sync ones.
+    const ErrorBits votes = (seen.in_sync | pass->aside) & seen.places;
+    find_differences(pass->pieces, block, votes, &pass->differences);
     if (pass->repair && !pass->differences.empty()) *again = repair_differences(pass, offset);
   }
   if (pass->differences.empty() && !pass->mended) {
     log_line(LogLevel::kWarn, "set " + name + ": at sector " + std::to_string(sectors_of(offset)) +
                                   " legs were read differently once, and then the same");
   }
+  if (*again) step_back(pass);
   for (const Difference& difference : pass->differences) {
     // What is left over is found again.
     if (!*again || difference.repaired) pass->builder.add(difference, pass->pieces, offset);
@@ -171,19 +190,23 @@ int MirrorSet::Impl::find_in_piece(ScrubPass* pass, uint64_t offset, size_t leng
   return 0;
 }
 
-// True: something was repaired for which legs have stepped aside, and there is more to do when they are back.
+// True: there is more to do when the legs that have stepped aside are back, because they alone are right there.
 bool MirrorSet::Impl::repair_differences(ScrubPass* pass, uint64_t offset) {
-  const ErrorBits in_sync = current_view().in_sync;
-  const ErrorBits next_source = in_sync & -in_sync;
   // First what must not become the content of all legs, should we end here.
-  for (Difference& difference : pass->differences) {
-    if (difference.right == 0 || (difference.right & next_source) != 0) continue;
-    if (!step_aside(pass, difference)) return false;
-    const bool repaired = repair_one(pass, offset, &difference);
-    return repaired && pass->differences.size() > 1;
+  for (bool any = true; any;) {
+    any = false;
+    for (Difference& difference : pass->differences) {
+      const ErrorBits in_sync = current_view().in_sync;
+      const ErrorBits next_source = in_sync & -in_sync;
+      if (difference.repaired || difference.right == 0 || (difference.right & next_source) != 0) continue;
+      const ErrorBits before = pass->aside;
+      if (!step_aside(pass, difference)) return before != 0 && (difference.right & before) != 0;
+      if (!repair_one(pass, offset, &difference)) return false;
+      any = true;
+    }
   }
   for (Difference& difference : pass->differences) {
-    if (difference.right != 0 && !repair_one(pass, offset, &difference)) return false;
+    if (!difference.repaired && difference.right != 0 && !repair_one(pass, offset, &difference)) return false;
   }
   return false;
 }
@@ -239,55 +262,66 @@ bool MirrorSet::Impl::repair_one(ScrubPass* pass, uint64_t offset, Difference* d
 }
 
 // The legs that are wrong are rebuilding, on stable storage: none of them can be the source of the next start.
-// They are written as before.
+// They are written as before. False: no leg that is right would be left, or it cannot be recorded.
 bool MirrorSet::Impl::step_aside(ScrubPass* pass, const Difference& difference) {
-  const ErrorBits wrong = pass->pieces.legs & ~difference.right;
+  uint64_t wanted = 0;
   {
     MutexLock lock(state_mutex);
-    const ErrorBits leaving = wrong & view.in_sync;
+    const ErrorBits leaving = pass->pieces.legs & ~difference.right & view.in_sync;
     if ((view.in_sync & ~leaving & difference.right) == 0) return false;
     changed();
+    if (pass->aside == 0) {
+      pass->aside_generation = generation;
+      pass->aside_epoch = legs_epoch.load();
+    }
     for (ErrorBits left = leaving; left != 0; left &= left - 1) {
       Leg& leg = *legs[lowest(left)];
       leg.state = LegState::kRebuilding;
-      leg.left_generation = generation;
+      leg.left_generation = pass->aside_generation;
     }
-    pass->aside = leaving;
-    pass->aside_generation = generation;
-    pass->aside_epoch = legs_epoch.load();
+    pass->aside |= leaving;
     // Nobody brings them back before us: not everything is in sync.
     regions->set_not_in_sync(pass->sync_region);
     recompute_view();
+    wanted = generation;
   }
-  return persist(pass->aside_generation) == 0;
+  return persist(wanted) == 0;
 }
 
 // No range is held. When this cannot be done the sync action does it: it copies the sync region.
 void MirrorSet::Impl::step_back(ScrubPass* pass) {
-  const ErrorBits aside = std::exchange(pass->aside, 0);
   bool back = flush_legs(LegErrorKind::kSync) == 0;
+  uint64_t wanted = 0;
   if (back) {
-    uint64_t wanted = 0;
-    {
-      MutexLock lock(state_mutex);
-      back = legs_epoch.load() == pass->aside_epoch && regions->may_differ_count() == 0;
-      for (ErrorBits left = back ? aside : 0; left != 0; left &= left - 1) {
-        Leg& leg = *legs[lowest(left)];
-        // One that failed since then, or came back since that, is not ours.
-        if (leg.state != LegState::kRebuilding || leg.left_generation != pass->aside_generation) continue;
-        leg.state = LegState::kInSync;
-        leg.left_generation = 0;
-      }
-      if (back) {
-        regions->set_in_sync(pass->sync_region);
-        recompute_view();
-        changed();
-        wanted = generation;
-      }
+    // No leg comes in while we look.
+    RangeLock::Guard devices(range_lock, kLegsRange, kLegsRange + 1, RangeLock::Mode::kShared);
+    MutexLock lock(state_mutex);
+    // A leg that came in lacks the sync region: only a copy makes it in sync.
+    back = legs_epoch.load() == pass->aside_epoch && regions->may_differ_count() == 0 &&
+           (view.active & ~view.in_sync & ~pass->aside) == 0;
+    for (ErrorBits left = back ? pass->aside : 0; left != 0; left &= left - 1) {
+      const Leg& leg = *legs[lowest(left)];
+      // One that failed since then is not ours; one that came back since that lacks more than this.
+      if (leg.state == LegState::kRebuilding && leg.left_generation != pass->aside_generation) back = false;
     }
-    if (back) persist(wanted);
+    for (ErrorBits left = back ? pass->aside : 0; left != 0; left &= left - 1) {
+      Leg& leg = *legs[lowest(left)];
+      if (leg.state != LegState::kRebuilding) continue;
+      leg.state = LegState::kInSync;
+      leg.left_generation = 0;
+    }
+    if (back) {
+      regions->set_in_sync(pass->sync_region);
+      recompute_view();
+      changed();
+      wanted = generation;
+    }
   }
-  if (!back) tell(SetEventKind::kSyncNeeded);
+  pass->aside = 0;
+  if (back)
+    persist(wanted);
+  else
+    tell(SetEventKind::kSyncNeeded);
 }
 
 }  // namespace dmiofs

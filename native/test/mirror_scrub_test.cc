@@ -1,5 +1,6 @@
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -252,6 +253,35 @@ TEST(scrub, a_wrong_lowest_leg_is_not_the_source_while_it_is_repaired) {
   CHECK_EQ(fixture.set->snapshot().state, SetState::kComplete);
   CHECK(fixture.legs_equal());
   CHECK(fixture.leg_bytes(2) == data);
+}
+
+// A leg that comes in while legs are aside lacks what it missed of that sync region: it is copied to it.
+TEST(scrub, a_leg_that_comes_in_during_a_repair_gets_all_that_it_missed) {
+  MirrorFixture fixture(4);
+  fixture.options.log = std::make_shared<FakeLog>(64);
+  fixture.options.record_store = std::make_shared<FakeStore>();
+  REQUIRE(fixture.start());
+  auto data = fill_set(fixture);
+  CHECK_EQ(fixture.set->fail_leg(3), 0);
+  const auto missed = pattern(4096, 77);
+  CHECK_EQ(fixture.set->write(missed.data(), missed.size(), 16384), 0);
+  std::memcpy(data.data() + 16384, missed.data(), missed.size());
+  plant(fixture, 0, 8192, 4096, 0xee);
+  const uint64_t hang = fixture.fault(0, IoOp::kFlush, FaultAction::kHang);
+  Comparison found;
+  std::thread scrubber([&] { CHECK(fixture.set->compare_sync_region(0, true, &found) >= 0); });
+  while (fixture.rules->hits(hang) == 0) std::this_thread::yield();
+  // It waits for the flush, and comes before what follows that.
+  std::thread coming([&] { CHECK_EQ(fixture.set->begin_rebuild(3, std::nullopt, false), 0); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  fixture.rules->remove(hang);
+  scrubber.join();
+  coming.join();
+  CHECK_EQ(found.repaired_count, 1u);
+  CHECK(fixture.recover_all());
+  CHECK_EQ(fixture.set->snapshot().state, SetState::kComplete);
+  CHECK(fixture.leg_bytes(0) == data);
+  CHECK(fixture.legs_equal());
 }
 
 TEST(scrub, a_leg_that_cannot_step_aside_is_not_written) {
