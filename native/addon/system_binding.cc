@@ -147,6 +147,13 @@ Napi::Value protect_from_reclaim(const Napi::CallbackInfo& call) {
   return missing;
 }
 
+// Pages in flight are users' data: neither a core file nor another process of this user may see them.
+Napi::Value keep_memory_private(const Napi::CallbackInfo& call) {
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+    to_js_error(call.Env(), Error{errno, "keep memory private", "", ""}).ThrowAsJavaScriptException();
+  return call.Env().Undefined();
+}
+
 // sd_notify(3): one datagram to the service manager's socket; "@name" is an abstract one.
 Napi::Value notify_service(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
@@ -180,6 +187,7 @@ void init_system(Napi::Env env, Napi::Object exports) {
   exports.Set("umount", Napi::Function::New(env, unmount, "umount"));
   exports.Set("setLogSink", Napi::Function::New(env, set_sink, "setLogSink"));
   exports.Set("protectFromReclaim", Napi::Function::New(env, protect_from_reclaim, "protectFromReclaim"));
+  exports.Set("keepMemoryPrivate", Napi::Function::New(env, keep_memory_private, "keepMemoryPrivate"));
   exports.Set("notifyService", Napi::Function::New(env, notify_service, "notifyService"));
 }
 

@@ -152,6 +152,7 @@ export class Daemon {
         log.warn(message);
       });
       opened.push(...openSets(binding, config, options, keeper, events, log));
+      binding.keepMemoryPrivate();
       for (const missing of binding.protectFromReclaim())
         log.warn(`not protected from memory reclaim: ${missing}`);
       process.env['FUSE_THREAD_STACK'] ??= String(THREAD_STACK);

@@ -41,6 +41,19 @@ export function whyNoFolder(path: string): string | undefined {
   }
 }
 
+/**
+ * Why a folder that exists must not hold a set's state: someone else could put other files in the place of ours. Undefined also when there is
+ * nothing yet.
+ */
+export function whyNotPrivate(path: string, uid = process.geteuid?.() ?? 0): string | undefined {
+  const stat = look(path);
+  if (stat === undefined) return undefined;
+  if (stat.uid !== uid && stat.uid !== 0) return `${path} belongs to user ${String(stat.uid)}`;
+  return (stat.mode & 0o022) === 0
+    ? undefined
+    : `${path} can be written by others (mode ${(stat.mode & 0o7777).toString(8).padStart(4, '0')})`;
+}
+
 function isDangling(path: string): boolean {
   try {
     return look(path) === undefined && lstatSync(path).isSymbolicLink();

@@ -5,7 +5,7 @@ import { formatSize } from '../util/size.js';
 import { type Extent, extentOf, overlap, SystemDevices } from './block-devices.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
 import type { Config, SetConfig } from './load.js';
-import { isUnder, realPath, whyNoFile, whyNoFolder, whyNoImage } from './places.js';
+import { isUnder, realPath, whyNoFile, whyNoFolder, whyNoImage, whyNotPrivate } from './places.js';
 import { formatPath, type KeyPath } from './positions.js';
 
 export interface ResolvedLeg {
@@ -279,7 +279,11 @@ class Resolver {
     const { mountpoint } = this.#options;
     if (mountpoint !== undefined && isUnder(stateDir, mountpoint))
       this.#refuse(['state_dir'], `${stateDir} lies under the mountpoint ${mountpoint} itself`);
-    const reason = this.#system === undefined ? undefined : whyNoFolder(stateDir);
+    if (this.#system === undefined) return;
+    const open = whyNotPrivate(stateDir);
+    if (open !== undefined)
+      this.#refuse(['state_dir'], `${open}: chmod go-w it, or give a folder of your own as state_dir`);
+    const reason = whyNoFolder(stateDir);
     if (reason !== undefined)
       this.#refuse(['state_dir'], `${reason}: give a folder that can be written as state_dir`);
   }

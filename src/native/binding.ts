@@ -507,6 +507,8 @@ export interface NativeBinding {
   fuseSetAttr(id: number, name: string, attr: { mode?: number; uid?: number; gid?: number }): void;
   /** prctl(PR_SET_IO_FLUSHER), and mlock of the data path's code and buffers, where permitted; says what was not. Before the mount. */
   protectFromReclaim(): readonly string[];
+  /** prctl(PR_SET_DUMPABLE, 0): no core file, no ptrace by this user's other processes. */
+  keepMemoryPrivate(): void;
   /** sd_notify(3): `text` to the service manager's socket $NOTIFY_SOCKET. */
   notifyService(socket: string, text: string): void;
 }
