@@ -8,7 +8,7 @@
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../errors.js';
-import type { EventList, KeptEvent, MirrorSetEvent } from '../mirror/event.js';
+import type { EventList, KeptEvent, MirrorSetEvent, Standing } from '../mirror/event.js';
 
 /** Events kept. */
 const KEEP = 256;
@@ -16,6 +16,17 @@ const KEEP = 256;
 const COMPACT = 4 * KEEP;
 /** Bytes of the attribute's value: the kernel allows 64 KiB. */
 const MOST_BYTES = 60 * 1024;
+/** Of these, for what is wrong. */
+const MOST_STANDING_BYTES = 20 * 1024;
+
+/** The first of them, in so many bytes. */
+function bounded<T>(values: readonly T[], most: number): readonly T[] {
+  let bytes = 0;
+  return values.filter((value) => {
+    bytes += Buffer.byteLength(JSON.stringify(value)) + 1;
+    return bytes <= most;
+  });
+}
 
 function parseLine(line: string): KeptEvent | undefined {
   try {
@@ -80,9 +91,10 @@ export class EventJournal {
   }
 
   /** Of one set, or of all. */
-  list(set: string | undefined): EventList {
+  list(set: string | undefined, standing: readonly Standing[] = []): EventList {
     const events: KeptEvent[] = [];
-    let bytes = 0;
+    const wrong = bounded(standing, MOST_STANDING_BYTES);
+    let bytes = Buffer.byteLength(JSON.stringify(wrong));
     let first = this.#seq + 1;
     for (const event of [...this.#events].reverse()) {
       const wanted = set === undefined || event.set === set;
@@ -91,7 +103,14 @@ export class EventJournal {
       if (wanted) events.push(event);
       first = event.seq;
     }
-    return { version: 1, run: this.#run, last: this.#seq, first, events: events.reverse() };
+    return {
+      version: 1,
+      run: this.#run,
+      last: this.#seq,
+      first,
+      events: events.reverse(),
+      standing: wrong,
+    };
   }
 
   close(): void {

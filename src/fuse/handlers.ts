@@ -6,6 +6,7 @@
 import { constants } from 'node:os';
 import type { Logger } from 'pino';
 import { DmiofsError } from '../errors.js';
+import type { Standing } from '../mirror/event.js';
 import type { MirrorSet } from '../mirror/mirror-set.js';
 import type { MountSummary } from '../mirror/status.js';
 import { isNativeError } from '../native/binding.js';
@@ -74,9 +75,10 @@ export function makeHandlers(context: HandlerContext): Readonly<Record<string, u
     status: () => set.status(),
     map: () => set.syncMap(),
     statistics: () => set.statistics(),
-    events: () => context.events.list(set.name),
+    events: () => context.events.list(set.name, set.standing()),
     scrub: (first) => set.scrubPage(first),
   });
+  const standing = (): readonly Standing[] => [...sets.values()].flatMap((set) => set.standing());
   const unchanged = 0xffff_ffff; // of chown: (uid_t) -1
 
   const setAttr = (path: string, attr: { mode?: number; uid?: number; gid?: number }): Outcome => {
@@ -109,7 +111,7 @@ export function makeHandlers(context: HandlerContext): Readonly<Record<string, u
       const set = setAt(path);
       const value =
         path === '/'
-          ? mountAttribute(context.status, () => context.events.list(undefined), name)
+          ? mountAttribute(context.status, () => context.events.list(undefined, standing()), name)
           : set === undefined
             ? undefined
             : setAttribute(sourceOf(set), name);

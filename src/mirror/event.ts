@@ -79,6 +79,9 @@ export interface KeptEvent extends MirrorSetEvent {
   readonly time: number;
 }
 
+/** What is wrong, for who comes later: as an event, of which nobody knows when it was. */
+export type Standing = Omit<MirrorSetEvent, 'action' | 'failed'>;
+
 /** The value of `user.dmio.events`: events, oldest first, that are still kept. */
 export interface EventList {
   readonly version: 1;
@@ -88,4 +91,6 @@ export interface EventList {
   /** From here on all events are in the list. */
   readonly first: number;
   readonly events: readonly KeptEvent[];
+  /** What is wrong at this point of the list: a failure whose event is still to come is not in it. */
+  readonly standing: readonly Standing[];
 }

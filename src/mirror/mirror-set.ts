@@ -13,7 +13,7 @@ import type {
   SetEvent,
   SetOptions,
 } from '../native/binding.js';
-import type { MirrorEventKind, MirrorSetEvent } from './event.js';
+import type { MirrorEventKind, MirrorSetEvent, Standing } from './event.js';
 import { errnoName, type SetStatus, setStatus } from './status.js';
 import type { ScrubName } from './scrub.js';
 import type { ScrubPage } from './scrub-schema.js';
@@ -71,6 +71,9 @@ class NativeTarget implements SyncTarget {
   }
 }
 
+const keyOf = ({ device, sector }: { readonly device: string; readonly sector: number }): string =>
+  `${device}@${String(sector)}`;
+
 export class MirrorSet {
   readonly name: string;
   readonly native: NativeSet;
@@ -78,6 +81,9 @@ export class MirrorSet {
   readonly #sync: SyncAction;
   readonly #changes: LegChanges;
   readonly #hasLog: boolean;
+  /** Legs whose failure has been told, by their place: an index changes when legs come and go. */
+  readonly #toldOut = new Set<string>();
+  #toldLog = false;
 
   private constructor(name: string, set: NativeSet, hasLog: boolean, hooks: MirrorSetHooks) {
     this.name = name;
@@ -150,6 +156,30 @@ export class MirrorSet {
     return syncMapText(this.native.syncMap(MAP_CELLS), this.#sync.copying());
   }
 
+  /** What is wrong and has been told; what has not will be. */
+  standing(): readonly Standing[] {
+    const { legs, state, logFailed } = this.native.snapshot();
+    const of = { set: this.name, leg: null, device: null, errno: null, sector: null };
+    const standing: Standing[] = [];
+    for (const [leg, at] of legs.entries()) {
+      const out = at.state === 'failed' || at.state === 'missing';
+      if (!out) this.#toldOut.delete(keyOf(at));
+      if (at.state === 'in-sync' || (out && !this.#toldOut.has(keyOf(at)))) continue;
+      const errors = out && at.lastErrno !== 0;
+      standing.push({
+        ...of,
+        kind: 'degraded-at-start',
+        leg,
+        device: at.device,
+        errno: errors ? errnoName(at.lastErrno) : null,
+        sector: errors ? at.lastErrorSector : null,
+      });
+    }
+    if (state === 'failed') standing.push({ ...of, kind: 'set-failed' });
+    if (logFailed && this.#toldLog) standing.push({ ...of, kind: 'log-failed' });
+    return standing;
+  }
+
   failLeg(leg: number): Promise<void> {
     return this.native.failLeg(leg);
   }
@@ -161,6 +191,7 @@ export class MirrorSet {
   /** Takes a failed or missing leg back; what changed meanwhile is copied. */
   async reAddLeg(leg: number): Promise<void> {
     await this.native.beginRebuild(leg, { full: false });
+    this.standing(); // forgets that it was told as failed: its next failure is another one
     this.#sync.start();
   }
 
@@ -233,7 +264,11 @@ export class MirrorSet {
     more: Partial<Pick<MirrorSetEvent, 'leg' | 'device' | 'errno' | 'sector' | 'action' | 'failed'>>,
   ): void {
     const leg = more.leg ?? null;
-    const device = leg === null ? null : (this.native.snapshot().legs[leg]?.device ?? null);
+    const at = leg === null ? undefined : this.native.snapshot().legs[leg];
+    const device = at?.device ?? null;
+    if (at !== undefined && (kind === 'leg-failed' || kind === 'degraded-at-start'))
+      this.#toldOut.add(keyOf(at));
+    if (kind === 'log-failed') this.#toldLog = true;
     this.#hooks.onEvent({
       kind,
       set: this.name,

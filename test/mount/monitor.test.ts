@@ -128,6 +128,15 @@ describe.skipIf(!canMount)('monitor', () => {
     expect(all.filter((kind) => kind === 'daemon-died')).toHaveLength(1);
   });
 
+  it('tells a leg that fails again at once, though nothing had to be copied meanwhile', async () => {
+    const one = await mounted();
+    const watching = await following(one);
+    await must(DMIOFS, 're-add', one.file, '1');
+    await must(DMIOFS, 'wait', one.file);
+    await must(DMIOFS, 'fail', one.file, '1');
+    expect(await watching.saw('leg-failed 1')).toEqual(['degraded-at-start 1', 'leg-failed 1']);
+  });
+
   it('waits for a mount that is not there yet, and takes all that it tells', async () => {
     const one = await mounted();
     await must(DMIOFS, 'fail', one.file, '0');

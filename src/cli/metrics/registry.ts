@@ -58,6 +58,7 @@ class Metrics {
   }
 
   gauge(name: string, help: string, labels: Labels, value: number): void {
+    if (!Number.isFinite(value)) return; // a daemon of another version may not tell it
     const known = this.#gauges.get(name);
     const gauge =
       known ?? new Gauge({ name, help, labelNames: Object.keys(labels), registers: [this.registry] });
@@ -66,6 +67,7 @@ class Metrics {
   }
 
   counter(name: string, help: string, labels: Labels, value: number): void {
+    if (!Number.isFinite(value)) return;
     const known = this.#counters.get(name);
     const counter =
       known ?? new Counter({ name, help, labelNames: Object.keys(labels), registers: [this.registry] });

@@ -11,7 +11,6 @@ import type { ReportedEvent } from '../../mirror/event-schema.js';
 import type { NativeBinding } from '../../native/binding.js';
 import { dmiofsMounts } from '../../util/mountinfo.js';
 import { within } from '../../util/timeout.js';
-import { statusOf } from '../mounted.js';
 import { MountWatch } from './mount-watch.js';
 
 const ANSWER_MS = 5000;
@@ -74,10 +73,7 @@ export class Monitor {
       let events: readonly ReportedEvent[];
       if (watch.following) events = watch.news(list);
       else if (watch.fresh) events = watch.fromTheStart(list);
-      else {
-        const status = await statusOf(this.#binding, { mountpoint, set: undefined }, ANSWER_MS);
-        events = watch.standing(list, status.sets);
-      }
+      else events = watch.standing(list);
       this.#told.delete(mountpoint);
       for (const event of events) this.#options.tell(event);
     } catch (error) {
@@ -88,7 +84,7 @@ export class Monitor {
   async #events(mountpoint: string): Promise<EventList> {
     const value = await this.#binding.getXattr(mountpoint, 'user.dmio.events');
     const list = JSON.parse(value.toString('utf8')) as EventList;
-    if (!Array.isArray(list.events)) throw new Error('an unexpected answer');
+    if (!Array.isArray(list.events) || !Array.isArray(list.standing)) throw new Error('an unexpected answer');
     return list;
   }
 

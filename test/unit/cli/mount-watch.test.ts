@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MountWatch } from '../../../src/cli/monitor/mount-watch.js';
-import type { EventList, KeptEvent, MirrorEventKind } from '../../../src/mirror/event.js';
-import type { LegStatus, SetStatus } from '../../../src/mirror/status.js';
+import type { EventList, KeptEvent, MirrorEventKind, Standing } from '../../../src/mirror/event.js';
 
 const event = (seq: number, kind: MirrorEventKind, more: Partial<KeptEvent> = {}): KeptEvent => ({
   run: 'a',
@@ -23,61 +22,45 @@ const list = (events: readonly KeptEvent[], more: Partial<EventList> = {}): Even
   last: events.at(-1)?.seq ?? 0,
   first: events[0]?.seq ?? 1,
   events,
+  standing: [],
   ...more,
 });
-const set = (states: readonly LegStatus['state'][], more: Partial<SetStatus> = {}): SetStatus =>
-  ({
-    name: 'data',
-    state: 'degraded',
-    log: 'ok',
-    legs: states.map((state, leg) => ({ leg, state, device: `/dev/${String(leg)}`, last_error: null })),
-    ...more,
-  }) as SetStatus;
+const wrong = (leg: number | null, more: Partial<Standing> = {}): Standing => ({
+  kind: 'degraded-at-start',
+  set: 'data',
+  leg,
+  device: leg === null ? null : `/dev/${String(leg)}`,
+  errno: null,
+  sector: null,
+  ...more,
+});
 const told = (reports: readonly { event: string; leg: number | null }[]): string[] =>
   reports.map(({ event: kind, leg }) => (leg === null ? kind : `${kind} ${String(leg)}`));
 
 describe('MountWatch', () => {
   it('tells what stands when it comes, and not what was before', () => {
     const watch = new MountWatch('/mnt', undefined, false, () => 0);
-    const reports = watch.standing(list([event(1, 'leg-failed', { leg: 1 })]), [
-      set(['in-sync', 'failed', 'rebuilding']),
-    ]);
-    expect(told(reports)).toEqual(['degraded-at-start 1', 'degraded-at-start 2']);
+    const before = [event(1, 'leg-failed', { leg: 1 })];
+    const reports = watch.standing(
+      list(before, { standing: [wrong(1), wrong(2), wrong(null, { kind: 'log-failed' })] }),
+    );
+    expect(told(reports)).toEqual(['degraded-at-start 1', 'degraded-at-start 2', 'log-failed']);
     expect(reports[0]).toMatchObject({ file: '/mnt/data', device: '/dev/1' });
-    expect(watch.news(list([event(1, 'leg-failed', { leg: 1 })]))).toEqual([]);
+    expect(watch.news(list(before, { standing: [wrong(1)] }))).toEqual([]);
   });
 
   it('tells each event once', () => {
     const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([]), [set(['in-sync', 'in-sync'])]);
+    watch.standing(list([]));
     const [one, two] = [event(1, 'leg-failed', { leg: 1 }), event(2, 'resync-started')];
     expect(told(watch.news(list([one])))).toEqual(['leg-failed 1']);
     expect(told(watch.news(list([one, two])))).toEqual(['resync-started']);
     expect(told(watch.news(list([one, two])))).toEqual([]);
   });
 
-  it('does not tell a failure again that stood already when its event comes late', () => {
-    const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([]), [set(['in-sync', 'failed'], { log: 'failed' })]);
-    const news = watch.news(
-      list([event(1, 'leg-failed', { leg: 1 }), event(2, 'log-failed'), event(3, 'leg-failed', { leg: 0 })]),
-    );
-    expect(told(news)).toEqual(['leg-failed 0']);
-  });
-
-  it('tells a failure that comes after a leg had been taken back', () => {
-    const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([]), [set(['in-sync', 'failed'])]);
-    expect(told(watch.news(list([event(1, 'resync-started'), event(2, 'leg-failed', { leg: 1 })])))).toEqual([
-      'resync-started',
-      'leg-failed 1',
-    ]);
-    expect(told(watch.news(list([event(3, 'leg-failed', { leg: 1 })])))).toEqual(['leg-failed 1']);
-  });
-
   it('goes on over a restart of the daemon', () => {
     const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([event(1, 'resync-started')]), [set(['in-sync', 'in-sync'])]);
+    watch.standing(list([event(1, 'resync-started')]));
     const before = [event(1, 'resync-started'), event(2, 'leg-failed', { leg: 1 })];
     const after = event(3, 'degraded-at-start', { run: 'b', leg: 1 });
     expect(told(watch.news(list([...before, after], { run: 'b' })))).toEqual([
@@ -89,7 +72,7 @@ describe('MountWatch', () => {
 
   it('tells an event that got a number again, its journal being lost', () => {
     const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([event(7, 'resync-started')]), [set(['in-sync', 'in-sync'])]);
+    watch.standing(list([event(7, 'resync-started')]));
     expect(told(watch.news(list([event(1, 'leg-failed', { run: 'b', leg: 0 })], { run: 'b' })))).toEqual([
       'leg-failed 0',
     ]);
@@ -97,7 +80,7 @@ describe('MountWatch', () => {
 
   it('says how many events it has not seen', () => {
     const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([event(1, 'resync-started')]), [set(['in-sync', 'in-sync'])]);
+    watch.standing(list([event(1, 'resync-started')]));
     const [lost, ...others] = watch.news(list([event(9, 'leg-failed', { leg: 0 })]));
     expect(lost).toMatchObject({ event: 'events-lost', failed: 7, set: null, file: '/mnt' });
     expect(told(others)).toEqual(['leg-failed 0']);
@@ -112,17 +95,15 @@ describe('MountWatch', () => {
 
   it('tells only of the set that was named', () => {
     const watch = new MountWatch('/mnt', 'data', false);
-    const other = { ...set(['failed', 'in-sync']), name: 'other' };
-    expect(told(watch.standing(list([]), [set(['in-sync', 'missing']), other]))).toEqual([
-      'degraded-at-start 1',
-    ]);
+    const standing = [wrong(1), wrong(0, { set: 'other' })];
+    expect(told(watch.standing(list([], { standing })))).toEqual(['degraded-at-start 1']);
     const news = watch.news(list([event(1, 'set-failed', { set: 'other' }), event(2, 'set-failed')]));
     expect(news.map(({ set: name }) => name)).toEqual(['data']);
   });
 
   it('tells trouble with the daemon once, and when it is over', () => {
     const watch = new MountWatch('/mnt', undefined, false);
-    watch.standing(list([]), [set(['in-sync', 'in-sync'])]);
+    watch.standing(list([]));
     expect(told(watch.trouble('daemon-hung'))).toEqual(['daemon-hung']);
     expect(told(watch.trouble('daemon-hung'))).toEqual([]);
     expect(told(watch.trouble('daemon-died'))).toEqual(['daemon-died']);

@@ -51,7 +51,15 @@ describe('EventJournal', () => {
   it('keeps its attribute under 64 KiB, and says where the list begins', () => {
     const journal = open();
     for (let at = 0; at < 300; at++) journal.append(event('a', { device: `/dev/${'x'.repeat(1000)}` }));
-    const list = journal.list(undefined);
+    const wrong = {
+      ...event('a', { device: `/dev/${'y'.repeat(1000)}` }),
+      kind: 'degraded-at-start' as const,
+    };
+    const list = journal.list(
+      undefined,
+      Array.from({ length: 640 }, () => wrong),
+    );
+    expect(list.standing.length).toBeGreaterThan(10);
     expect(Buffer.byteLength(JSON.stringify(list))).toBeLessThan(64 * 1024);
     expect(list.last).toBe(300);
     expect(list.first).toBe(300 - list.events.length + 1);
