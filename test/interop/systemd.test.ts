@@ -34,6 +34,7 @@ describe.skipIf(!has('systemd-analyze'))('the units (systemd-analyze is not here
       'dmiofs@data.service',
       'dmiofs-scrub@data.service',
       'dmiofs-scrub@data.timer',
+      'dmiofs-monitor.service',
       'srv-data.mount',
     ];
     const { code, stderr } = await run('systemd-analyze', [
