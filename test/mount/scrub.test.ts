@@ -2,10 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { isRunning } from '../../src/util/process.js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ScrubReport, scrubSchema } from '../../src/mirror/scrub-schema.js';
 import {
   canMount,
+  DMIOFS,
   dmiofs,
   legsEqual,
   MIB,
@@ -132,6 +134,29 @@ describe.runIf(canMount)('scrub', () => {
     });
   });
 
+  it('makes nothing wrong when the daemon dies while the lowest leg is repaired', async () => {
+    const { file, legs, scene, config, mountpoint } = await filled({ legs: 3 });
+    await scene.umount(mountpoint);
+    const before = readFileSync(legs[1] ?? '');
+    plant(legs[0], 4096, 8, 1);
+    plant(legs[0], 4120, 8, 2);
+    const late = JSON.stringify([{ device: legs[0], ops: ['write'], action: 'delay', delayMs: 20_000 }]);
+    const { pid } = await scene.mount(config, mountpoint, '--fault-rules', late);
+    await sh(`setfattr -n user.dmio.control -v repair ${file}`);
+    await until('leg 0 has stepped aside', async () => {
+      const { legs: now } = await scene.set(file);
+      return now[0]?.state === 'rebuilding' ? true : undefined;
+    });
+    process.kill(pid, 'SIGKILL');
+    await until('the daemon has ended', () => (isRunning(pid) ? undefined : true));
+    await scene.mount(config, mountpoint);
+    await must(DMIOFS, 'wait', file);
+    expect(await scene.set(file)).toMatchObject({ state: 'complete', health: 'AAA' });
+    if (one !== undefined) expect(legsEqual(one)).toBe(true);
+    expect(readFileSync(legs[0] ?? '').equals(before)).toBe(true);
+    expect((await scrub(file, 0)).mismatches).toBe(0);
+  });
+
   it('repairs from the primary with two legs, and says so', async () => {
     const { file, legs } = await filled();
     const before = readFileSync(legs[0] ?? '');
@@ -141,7 +166,7 @@ describe.runIf(canMount)('scrub', () => {
     expect(ran.stdout).toMatch(
       /^sectors [0-9]+\+[0-9]+: leg 0 \w{16}, leg 1 \w{16} \(differs\); by primary; repaired\n/,
     );
-    expect(ran.stdout).toContain('data: 1 ranges');
+    expect(ran.stdout).toContain('data: 1 range (');
     expect(readFileSync(legs[1] ?? '').equals(before)).toBe(true);
     expect((await dmiofs('scrub', file)).code).toBe(0);
   });
@@ -158,7 +183,7 @@ describe.runIf(canMount)('scrub', () => {
       /^action=check state=finished run=1 .* compared=32 skipped=0 failed=0 mismatches=1 sectors=8 repaired=0$/,
     );
     expect((await scene.set(file)).mismatches).toBe(1);
-    expect((await dmiofs('status', file)).stdout).toContain('legs differ in 1 ranges');
+    expect((await dmiofs('status', file)).stdout).toContain('legs differ in 1 range');
     const events = JSON.parse(await sh(`getfattr --only-values -n user.dmio.events ${file}`)) as {
       events: { kind: string; sector: number; failed: number }[];
     };
@@ -199,8 +224,8 @@ describe.runIf(canMount)('scrub', () => {
 
   it('is steered as any sync action, refused beside another, and ends with an unmount', async () => {
     const { file, scene, mountpoint } = await filled();
-    await must('bin/dmiofs', 'pause', file);
-    const child = scene.spawn('bin/dmiofs', ['scrub', file]);
+    await must(DMIOFS, 'pause', file);
+    const child = scene.spawn(DMIOFS, ['scrub', file]);
     const said: string[] = [];
     child.stderr?.on('data', (data: Buffer) => said.push(data.toString()));
     const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
@@ -222,10 +247,10 @@ describe.runIf(canMount)('scrub', () => {
   it('goes on when a leg fails, and skips what is not in sync', async () => {
     const { file, scene, legs } = await filled({ legs: 3, mountOptions: ['--fault-rules', '[]'] });
     plant(legs[1], 2048, 8, 2);
-    await must('bin/dmiofs', 'fail', file, '0');
+    await must(DMIOFS, 'fail', file, '0');
     const report = await scrub(file, 1);
     expect(report.ranges[0]?.legs.map(({ leg }) => leg)).toEqual([1, 2]);
-    await must('bin/dmiofs', 'fail', file, '2');
+    await must(DMIOFS, 'fail', file, '2');
     const alone = await dmiofs('scrub', file);
     expect(alone).toMatchObject({
       code: 0,
@@ -245,7 +270,7 @@ describe.runIf(canMount)('scrub', () => {
     const ran = await dmiofs('scrub', file, '--repair');
     expect(ran.code).toBe(2);
     expect(ran.stderr).toContain('read-only');
-    const nothing = spawnSync('bin/dmiofs', ['scrub', scene.path('nothing')], {
+    const nothing = spawnSync(DMIOFS, ['scrub', scene.path('nothing')], {
       encoding: 'utf8',
       timeout: 60_000,
     });

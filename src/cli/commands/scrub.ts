@@ -49,9 +49,10 @@ const another = (): DmiofsError =>
   new DmiofsError('ERR_DMIOFS_CONTROL', 'another scrub has begun, and what this one found is gone');
 
 /** A bar on a terminal's stderr. */
-async function makeBar(
-  total: number,
-): Promise<{ update: (done: number, action: string, text: string) => void; stop: () => void }> {
+async function makeBar({
+  total,
+  action,
+}: ScrubPage): Promise<{ update: (done: number, action: string, text: string) => void; stop: () => void }> {
   if (!process.stderr.isTTY) return { update: nothing, stop: nothing };
   const { SingleBar } = (await import('cli-progress')).default;
   const bar = new SingleBar({
@@ -59,7 +60,7 @@ async function makeBar(
     stream: process.stderr,
     clearOnComplete: true,
   });
-  bar.start(total, 0, { action: '', text: '' });
+  bar.start(total, 0, { action, text: '' });
   return {
     update: (done, action, text) => {
       bar.update(done, { action, text });
@@ -73,7 +74,7 @@ async function makeBar(
 /** Follows the scrub to its end. */
 async function follow(file: string, place: { mountpoint: string; set: string | undefined }): Promise<void> {
   const first = await readPage(file, 0);
-  const bar = await makeBar(first.total);
+  const bar = await makeBar(first);
   try {
     let told = false;
     for (;;) {
@@ -89,7 +90,7 @@ async function follow(file: string, place: { mountpoint: string; set: string | u
       bar.update(
         page.compared + page.skipped + page.failed,
         sync?.action ?? '',
-        `${humanSize(sync?.speed ?? 0)}/s${eta}, ${String(page.mismatches)} ranges differ`,
+        `${humanSize(sync?.speed ?? 0)}/s${eta}, ${counted(page.mismatches, 'range')} found to differ`,
       );
       await sleep(POLL_MS);
     }
@@ -106,12 +107,15 @@ function rangeLine({ sector, count, by, repaired, legs }: ScrubRange): string {
   return `sectors ${String(sector)}+${String(count)}: ${held.join(', ')}; ${says}${repaired ? '; repaired' : ''}`;
 }
 
+const counted = (count: number, thing: string): string =>
+  `${String(count)} ${thing}${count === 1 ? '' : 's'}`;
+
 function summary(report: ScrubReport): string {
   const { set, action, mismatches, sectors, repaired, compared, skipped, failed, total, ranges } = report;
   const found =
     mismatches === 0
       ? 'no differences'
-      : `${String(mismatches)} ranges (${String(sectors)} sectors) ${action === 'repair' ? `differed, ${String(repaired)} repaired` : 'differ'}`;
+      : `${counted(mismatches, 'range')} (${counted(sectors, 'sector')}) ${action === 'repair' ? `differed, ${String(repaired)} repaired` : mismatches === 1 ? 'differs' : 'differ'}`;
   const more = mismatches > ranges.length ? `, the first ${String(ranges.length)} are listed` : '';
   const not = [
     ...(skipped > 0 ? [`${String(skipped)} not in sync or on one leg only`] : []),

@@ -148,7 +148,9 @@ function setLines(set: SetStatus, style: TableStyle): string {
     ...(set.read_only ? ['read-only'] : []),
     ...(set.log === 'failed' ? [palette.red('log failed')] : []),
     ...(set.log === 'none' ? [palette.yellow('no log')] : []),
-    ...(set.mismatches > 0 ? [palette.red(`legs differ in ${String(set.mismatches)} ranges`)] : []),
+    ...(set.mismatches > 0
+      ? [palette.red(`legs differ in ${String(set.mismatches)} range${set.mismatches === 1 ? '' : 's'}`)]
+      : []),
     ...(set.late_ios > 0 ? [palette.yellow(`${String(set.late_ios)} late I/O`)] : []),
   ];
   const head = [
