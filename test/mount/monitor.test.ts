@@ -137,6 +137,30 @@ describe.skipIf(!canMount)('monitor', () => {
     expect(await watching.saw('leg-failed 1')).toEqual(['degraded-at-start 1', 'leg-failed 1']);
   });
 
+  it('tells how the legs change: one more, another device in the place of one, one less', async () => {
+    const one = await mounted({ legs: 3 });
+    const watching = await following(one, one.file);
+    const [third, fourth] = [one.scene.image('c.img', one.bytes), one.scene.image('d.img', one.bytes)];
+    await must(DMIOFS, 'remove', one.file, '2');
+    await watching.saw('leg-removed 2');
+    await must(DMIOFS, 'add', one.file, third);
+    await must(DMIOFS, 'wait', one.file);
+    await watching.saw('leg-added 2');
+    // In-sync: the new device comes as a further leg, and takes the place when it holds everything.
+    await must(DMIOFS, 'replace', one.file, '1', fourth);
+    const told = await watching.saw('leg-replaced 1');
+    expect(told.filter((kind) => kind.startsWith('leg-'))).toEqual([
+      'leg-removed 2',
+      'leg-added 2',
+      'leg-added 3',
+      'leg-replaced 1',
+    ]);
+    const devices = watching.events
+      .filter(({ event }) => event.startsWith('leg-'))
+      .map(({ device }) => device);
+    expect(devices).toEqual([one.legs[2], third, fourth, fourth]);
+  });
+
   it('waits for a mount that is not there yet, and takes all that it tells', async () => {
     const one = await mounted();
     await must(DMIOFS, 'fail', one.file, '0');
