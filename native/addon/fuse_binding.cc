@@ -90,6 +90,14 @@ Napi::Value fuse_attach(const Napi::CallbackInfo& call) {
   context->on_end = [end = JsCallback::make(env, on_end.As<Napi::Function>(), "dmiofs mount end")] {
     end->call([](Napi::Env) { return std::vector<napi_value>{}; });
   };
+  const Napi::Value on_grown = options.Get("onGrown");
+  if (on_grown.IsFunction()) {
+    context->on_grown = [grown = JsCallback::make(env, on_grown.As<Napi::Function>(), "dmiofs file grown")](
+                            const MountedFile& file) {
+      grown->call(
+          [name = file.name](Napi::Env to) { return std::vector<napi_value>{Napi::String::New(to, name)}; });
+    };
+  }
   return number(env, attach_mount(std::move(context)));
 }
 
@@ -122,7 +130,7 @@ Napi::Value fuse_session(const Napi::CallbackInfo& call) {
   object.Set("asyncDirectIo", (mount->features.granted() & kernel::kInitAsyncDio) != 0);
   object.Set("parallelDirectWrites",
              mount->shim && mount->features.open_flags(kernel::kOpenDirectIo) != kernel::kOpenDirectIo);
-  object.Set("writebackCache", (mount->features.granted() & kernel::kInitWritebackCache) != 0);
+  object.Set("writebackCache", mount->features.writeback());
   return object;
 }
 

@@ -32,6 +32,8 @@ int on_open(const char* path, struct fuse_file_info* info) {
   const bool truncates = (info->flags & O_TRUNC) != 0;
   if (file->read_only && (truncates || (info->flags & O_ACCMODE) != O_RDONLY)) return -EROFS;
   if (truncates) {
+    // With the writeback cache the kernel would from now on take the file for empty, whatever we say of its size.
+    if (current_instance().context->features.writeback()) return -EPERM;
     if (const int err = zero_on_open(file); err != 0) return err;
   }
   info->fh = FileHandle{file->index, truncates}.encode();
@@ -59,6 +61,12 @@ int on_read(const char*, char* data, size_t size, off_t offset, struct fuse_file
   return static_cast<int>(length);
 }
 
+// What the writeback cache took beyond the end. The kernel looks at the error alone, not at how much was written.
+int answer_grown(MountContext& context, MountedFile* file) {
+  if (context.on_grown && !file->grown.exchange(true)) context.on_grown(*file);
+  return -ENOSPC;
+}
+
 int on_write(const char*, const char* data, size_t size, off_t offset, struct fuse_file_info* info) {
   MountContext& context = *current_instance().context;
   context.counters.native.fetch_add(1, std::memory_order_relaxed);
@@ -67,12 +75,14 @@ int on_write(const char*, const char* data, size_t size, off_t offset, struct fu
   const uint64_t end = file->set->size_bytes();
   const auto from = static_cast<uint64_t>(offset);
   if (size == 0) return 0;
-  if (from >= end) return -ENOSPC;
+  const bool grown = info->writepage != 0 && context.features.writeback() && from + size > end;
+  if (from >= end) return grown ? answer_grown(context, file) : -ENOSPC;
   const size_t length = std::min<uint64_t>(size, end - from);
   const int err = file->set->write(data, length, from);
   if (err != 0) return err;
   note_written(file, from + length);
   touch_modified(file);
+  if (grown) return answer_grown(context, file);
   return static_cast<int>(length);
 }
 

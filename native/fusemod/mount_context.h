@@ -42,6 +42,8 @@ struct MountedFile {
   bool read_only = false;
   std::atomic<uint64_t> written_end{0};  // bytes; nothing beyond was written since the last O_TRUNC
 
+  std::atomic<bool> grown{false};  // on_grown was told, and the size is not yet put right
+
   mutable Mutex mutex;  // leaf
   FileAttr attr GUARDED_BY(mutex);
 };
@@ -62,6 +64,9 @@ struct MountContext {
   MountCounters counters;
   std::function<void()>
       on_end;  // once, after the last operation returned: from the session's thread; when fuse_new() failed, from its caller's
+  // With the writeback cache: the kernel takes this file for longer than it is; someone outside this process is to truncate it to its size.
+  // From any thread, before the write that showed it is answered; not again until that truncate has come.
+  std::function<void(const MountedFile& file)> on_grown;
   bool stock_session = false;  // libfuse's own, though the shim could be had; before the mount
   std::atomic<bool> shim{false};
   SessionFeatures features;

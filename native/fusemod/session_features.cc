@@ -22,6 +22,8 @@ void SessionFeatures::copy(const SessionFeatures& from) {
   max_request_.store(from.max_request_.load());
 }
 
+bool SessionFeatures::writeback() const { return (granted() & kernel::kInitWritebackCache) != 0; }
+
 void SessionFeatures::read_offer(const void* init, size_t size) {
   kernel::InitIn in{};
   std::memcpy(&in, init, std::min(size, sizeof(in)));

@@ -32,6 +32,8 @@ class SessionFeatures {
   uint64_t granted() const {
     return granted_.load(std::memory_order_relaxed);
   }  // kInit... of kernel_protocol.h
+  // The kernel keeps what is written in its cache, and with that the files' sizes and times: what we say of them it ignores.
+  bool writeback() const;
   size_t max_request() const { return max_request_.load(std::memory_order_relaxed); }
   // The flags that an OPEN's reply gets: parallel direct writes for a file opened direct.
   uint32_t open_flags(uint32_t libfuse_flags) const;

@@ -20,8 +20,9 @@ int refuse_other_size(const MountedFile& file, off_t wanted) {
 }
 
 int on_truncate(const char* path, off_t wanted) {
-  const MountedFile* file = native_file(path);
+  MountedFile* file = native_file(path);
   if (file == nullptr) return -ENOENT;
+  if (wanted >= 0 && static_cast<uint64_t>(wanted) == file->set->size_bytes()) file->grown = false;
   return refuse_other_size(*file, wanted);
 }
 
@@ -43,6 +44,7 @@ int on_ftruncate(const char* path, off_t wanted, struct fuse_file_info* info) {
   MountedFile* file = native_file(path);
   if (file == nullptr) return -ENOENT;
   const bool shrinks = wanted >= 0 && static_cast<uint64_t>(wanted) < file->set->size_bytes();
+  if (!shrinks && static_cast<uint64_t>(wanted) == file->set->size_bytes()) file->grown = false;
   if (shrinks && FileHandle::decode(info->fh).truncated)
     return zero_from(file, static_cast<uint64_t>(wanted));
   return refuse_other_size(*file, wanted);

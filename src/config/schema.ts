@@ -140,7 +140,7 @@ export const setSchema = z.strictObject({
     .enum(['auto', 'none', 'writeback'])
     .default('auto')
     .describe(
-      'auto: kernel page cache for reads, writes go through; none: every open is direct; writeback: as on a block device',
+      'auto: kernel page cache for reads, writes go through; none: every open is direct; writeback: writes gather in the page cache and are on the legs at fsync and close, O_TRUNC is refused, and every set of the mount must ask for it',
     ),
 });
 

@@ -14,6 +14,7 @@ import type { MirrorSet } from '../mirror/mirror-set.js';
 import { type MountSummary, worstState } from '../mirror/status.js';
 import type { MountCounters, MountedSet, NativeBinding, SessionInfo } from '../native/binding.js';
 import type { EventJournal } from './event-journal.js';
+import { putSizeRight } from './grown-file.js';
 import { makeHandlers } from './handlers.js';
 import { fuseOptionString } from './options.js';
 
@@ -82,13 +83,20 @@ export class MountPoint {
 
   /** Resolves when the kernel has begun the session: the files can be used. */
   async mount(): Promise<void> {
-    const { mountpoint, log } = this.#options;
+    const { mountpoint, log, files } = this.#options;
+    const writeback = files.filter(({ cache }) => cache === 'writeback');
     const FuseNative = loadFuseNative(this.#binding);
     this.#id = this.#binding.fuseAttach({
       sets: this.#options.files.map(
         (file): MountedSet => ({ ...file, set: file.set.native, name: file.set.name }),
       ),
       stockSession: process.env['DMIOFS_SESSION'] === 'stock',
+      // Of the session, not of a file: where one set has not asked for it, all are written through, which is right for each.
+      writebackCache: writeback.length === files.length,
+      onGrown: (name) => {
+        const set = this.#sets.get(name);
+        if (set !== undefined) putSizeRight(join(mountpoint, name), set.status().size, log);
+      },
       onEnd: () => {
         this.#onEnd();
       },
@@ -119,6 +127,13 @@ export class MountPoint {
           );
       });
     });
+    if (writeback.length > 0 && !this.session().writebackCache) {
+      const reason =
+        writeback.length < files.length
+          ? 'not every set of this mount has `cache: writeback`; mount such sets by themselves (--set NAME)'
+          : 'the session cannot';
+      log.warn({ sets: writeback.map(({ set }) => set.name) }, `writes go through, not gathered: ${reason}`);
+    }
     if (!this.session().shim) log.warn("the session is libfuse's own: its limits hold");
   }
 

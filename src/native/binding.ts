@@ -371,6 +371,11 @@ export interface MountOptions {
   readonly stockSession?: boolean;
   /** The kernel's writeback cache for files that are not opened direct. */
   readonly writebackCache?: boolean;
+  /**
+   * With the writeback cache: the kernel took a write beyond the end of this file (by name) and shows it longer than it is. A process
+   * other than this one is to truncate it to its size; not called again before that has happened.
+   */
+  readonly onGrown?: (name: string) => void;
   /** Called once, on the main thread, when the session has ended, however it was unmounted. */
   readonly onEnd: () => void;
 }

@@ -103,6 +103,7 @@ describe.skipIf(!canMount)('the session', () => {
         '--numjobs=4',
         '--verify=crc32c',
         '--verify_fatal=1',
+        '--verify_state_save=0', // else it leaves files in the current folder
         mode,
       ]);
       expect(load.stderr).toBe('');
