@@ -49,6 +49,11 @@ class SyncRegions {
   // dirty on stable storage, or -errno of the log. `*marked`: whether the log was needed.
   int start_write(uint64_t first, uint64_t last, bool* marked) noexcept;
   void end_write(uint64_t first, uint64_t last) noexcept;
+  // Before writes to many sync regions, one after the other: dirty in the log now, so that none of them waits
+  // for it. 0 or -errno of the log.
+  int mark_log(uint64_t first, uint64_t last) noexcept {
+    return log_ == nullptr ? 0 : log_->mark(first, last);
+  }
 
   bool in_sync(uint64_t sync_region) const noexcept;
   bool all_in_sync(uint64_t first, uint64_t last) const noexcept;

@@ -15,6 +15,9 @@ namespace {
 constexpr uint64_t kFilePieceBytes = 256ull * 1024 * 1024;
 constexpr uint64_t kBlockDevicePieceBytes = 16ull * 1024 * 1024;
 
+// What the log is written for at once: in sync regions of the default size, one block of it.
+constexpr uint64_t kMarkedAtOnce = 16ull * 1024 * 1024 * 1024;
+
 bool is_unsupported(int err) {
   return err == -EOPNOTSUPP || err == -ENODEV || err == -EINVAL || err == -ENOSYS;
 }
@@ -27,10 +30,18 @@ int MirrorSet::zero(uint64_t offset, uint64_t size, bool discard) {
   if (!entered.ok()) return -ESHUTDOWN;
   if (self.read_only) return -EROFS;
   if (offset > self.size || size > self.size - offset) return -EINVAL;
-  // Each piece is locked and marked by itself: a range of terabytes must not hold up everything.
+  // Each piece is locked and marked by itself: a range of terabytes must not hold up everything. But the log is
+  // written for many at once.
+  uint64_t marked = offset;
   while (size > 0) {
     const uint64_t unit = self.zero_piece_bytes();
     const uint64_t piece = std::min(size, unit - offset % unit);
+    if (offset >= marked && size > piece) {
+      marked = offset + std::min(size, kMarkedAtOnce);
+      if (const int err = self.regions->mark_log(self.regions->of(offset), self.regions->of(marked - 1));
+          err != 0)
+        return self.note_log_failure(err);
+    }
     self.user_ios.fetch_add(1, std::memory_order_relaxed);
     RangeLock::Guard range(self.range_lock, round_down(offset, self.block),
                            round_up(offset + piece, self.block), RangeLock::Mode::kExclusive);

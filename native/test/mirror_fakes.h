@@ -52,6 +52,11 @@ class FakeLog final : public DirtyLog {
   explicit FakeLog(uint64_t sync_regions) : log_(sync_regions, false) {}
   int mark(uint64_t first, uint64_t last) noexcept override {
     marks_.fetch_add(1);
+    for (uint64_t at = first; at <= last; at++) {
+      if (log_.dirty(at)) continue;
+      writes_.fetch_add(1);
+      break;
+    }
     return err_.load() != 0 ? err_.load() : log_.mark(first, last);
   }
   void stage_clean(uint64_t sync_region) noexcept override { log_.stage_clean(sync_region); }
@@ -59,11 +64,13 @@ class FakeLog final : public DirtyLog {
   bool dirty(uint64_t sync_region) const noexcept override { return log_.dirty(sync_region); }
   void fail(int err) { err_.store(err); }
   unsigned marks() const { return marks_.load(); }
+  unsigned writes() const { return writes_.load(); }  // marks that had something to do
 
  private:
   CoreLog log_;
   std::atomic<int> err_{0};
   std::atomic<unsigned> marks_{0};
+  std::atomic<unsigned> writes_{0};
 };
 
 }  // namespace dmiofs::test

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <thread>
 
+#include "test/mirror_fakes.h"
 #include "test/mirror_fixture.h"
 #include "test/powercut_device.h"
 
@@ -148,6 +149,28 @@ TEST(mirror_set, a_read_lends_its_buffer_when_one_transfer_is_enough) {
   REQUIRE(fixture.set->read(copied.data(), 4096, 4096, &repaired) == 0);
   CHECK(repaired.data == nullptr);
   CHECK(std::memcmp(copied.data(), data.data() + 4096, 4096) == 0);
+}
+
+TEST(mirror_set, zeroing_everything_writes_the_log_once) {
+  constexpr uint64_t kBytes = uint64_t{2} << 30;  // eight pieces
+  MirrorFixture fixture(2, nullptr, kBytes);
+  auto log = std::make_shared<FakeLog>(kBytes / 65536);
+  fixture.options.log = log;
+  REQUIRE(fixture.start());
+  const auto data = pattern(4096, seed());
+  REQUIRE(fixture.set->write(data.data(), data.size(), kBytes - 4096) == 0);
+  const unsigned before = log->writes();
+  log->fail(-EIO);
+  CHECK_EQ(fixture.set->zero(0, kBytes, true), -EIO);
+  log->fail(0);
+  std::vector<uint8_t> read(4096);
+  REQUIRE(fixture.set->read(read.data(), read.size(), kBytes - 4096) == 0);
+  CHECK(read == data);
+  CHECK_EQ(fixture.set->zero(0, kBytes, true), 0);
+  CHECK_EQ(log->writes(), before + 2);
+  CHECK_EQ(fixture.set->snapshot().dirty_sync_regions, kBytes / 65536);
+  REQUIRE(fixture.set->read(read.data(), read.size(), kBytes - 4096) == 0);
+  CHECK(read == std::vector<uint8_t>(4096, 0));
 }
 
 TEST(mirror_set, writes_what_does_not_fill_a_block) {

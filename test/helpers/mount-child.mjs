@@ -124,7 +124,7 @@ function mountOne(addon, Fuse, options) {
 
 function start(options) {
   const addon = loadAddon();
-  const info = addon.openIo({ engine: options.engine ?? 'threads' });
+  const info = addon.openIo({ engine: options.engine ?? 'threads', maxRunBytes: 1024 * 1024 });
   addon.fuseLoad(require('fuse-shared-library-linux').lib);
   if (options.mlock) addon.protectFromReclaim();
   const Fuse = require('fuse-native');
