@@ -1,7 +1,8 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { DmiofsError, messageOf } from '../../errors.js';
 import { native } from '../../native/binding.js';
 import { dmiofsMounts } from '../../util/mountinfo.js';
+import { writeAtomically } from '../../util/write-atomically.js';
 import { defineCommand } from '../command.js';
 import { collect } from '../metrics/collect.js';
 import { METRICS_CONTENT_TYPE, metricsText } from '../metrics/registry.js';
@@ -26,21 +27,10 @@ function placesOf(path: string | undefined): readonly MountedPlace[] {
   return [...mountpoints].map((mountpoint) => ({ mountpoint, set: undefined }));
 }
 
-/** Whole or not at all: a collector that reads at the same moment sees the old file or the new one. */
-function writeAtomically(file: string, text: string): void {
-  // Not *.prom: the collector must not take up what is half written.
-  const temporary = `${file}.${String(process.pid)}`;
+function writeOutput(file: string, text: string): void {
   try {
-    const fd = openSync(temporary, 'w', 0o644);
-    try {
-      writeFileSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, file);
+    writeAtomically(file, text);
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new DmiofsError('ERR_DMIOFS_USAGE', `--output: ${messageOf(error)}`, { cause: error });
   }
 }
@@ -77,7 +67,7 @@ export const metricsCommand = defineCommand<MetricsArgs>({
     if (listen === undefined) {
       const text = await make(placesOf(path));
       if (output === undefined) process.stdout.write(text);
-      else writeAtomically(output, text);
+      else writeOutput(output, text);
       return;
     }
     const ended = new Promise<void>((resolve) => {

@@ -1,4 +1,3 @@
-import { renameSync, writeFileSync } from 'node:fs';
 import { DmiofsError, messageOf } from '../../errors.js';
 import type { MountStatus, SetStatus } from '../../mirror/status.js';
 import type { SyncMapText } from '../../mirror/sync-map.js';
@@ -6,6 +5,7 @@ import { native } from '../../native/binding.js';
 import { dmiofsMounts } from '../../util/mountinfo.js';
 import { printable } from '../../util/printable.js';
 import { sleep } from '../../util/timeout.js';
+import { writeAtomically } from '../../util/write-atomically.js';
 import { defineCommand } from '../command.js';
 import { EXIT, ExitError } from '../exit.js';
 import { findMounted, mapOf, type MountedPlace, statusOf } from '../mounted.js';
@@ -109,8 +109,11 @@ async function text(
 
 async function writeSvg(file: string, found: readonly Found[]): Promise<void> {
   const { statusSvg } = await import('../status/svg.js');
-  writeFileSync(`${file}.new`, statusSvg(found, new Date()));
-  renameSync(`${file}.new`, file);
+  try {
+    writeAtomically(file, statusSvg(found, new Date()));
+  } catch (error) {
+    throw new DmiofsError('ERR_DMIOFS_USAGE', `--svg: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 async function show(looked: Looked, args: StatusArgs): Promise<void> {
