@@ -89,7 +89,7 @@ describe.skipIf(!canMount || !tools)('a leg that hangs', () => {
   let remote: RemoteLeg;
   let one: OneSet;
 
-  beforeEach(async () => {
+  beforeEach(() => {
     scene = new Scene();
     remote = new RemoteLeg(scene, 'remote');
   });
