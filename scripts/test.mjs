@@ -62,6 +62,19 @@ const vitest = (project, minutes, needsMounts) => ({
   ],
 });
 
+const STOCK_TESTS = ['files', 'leg-failure', 'stacked'].map((name) => `test/mount/${name}.test.ts`);
+
+/** What users do with a file, once more without the session shim. */
+function stockSession() {
+  const step = vitest('mount', 10, true);
+  return {
+    ...step,
+    name: 'stock',
+    env: { DMIOFS_SESSION: 'stock' },
+    command: [...step.command, ...STOCK_TESTS],
+  };
+}
+
 // In the order they run: what breaks most, and is told soonest, first.
 const STEPS = [
   { name: 'lint', minutes: 8, command: ['scripts/lint'] },
@@ -69,6 +82,7 @@ const STEPS = [
   vitest('unit', 8, false),
   vitest('native', 10, false),
   vitest('mount', 20, true),
+  stockSession(),
   vitest('fault', 15, true),
   vitest('crash', 15, true),
   vitest('interop', 15, true),
@@ -181,6 +195,7 @@ async function runStep(step) {
   const resultPath = join(folder, `${step.name}.json`);
   const { code, output, problem } = await run(step.command, step.minutes, {
     DMIOFS_VITEST_RESULT: resultPath,
+    ...step.env,
   });
   for (const match of output.matchAll(/^ok {3}(\S+\.\S+) ([\d.]+) s$/gm)) {
     durations.push({ name: `${step.name} ${match[1]}`, ms: Number(match[2]) * 1000 });

@@ -10,7 +10,7 @@ const say = (...parts) => process.stderr.write(`${parts.map(String).join(' ')}\n
 const log = { error: say, warn: say, info: () => undefined, debug: () => undefined };
 
 const binding = native();
-const io = binding.openIo({ engine: 'null', faults: delayUs > 0 });
+const io = binding.openIo({ engine: 'null', faults: delayUs > 0, maxRunBytes: 1024 * 1024 });
 if (delayUs > 0) binding.faultAdd({ action: 'delay', delayUs });
 const opened = sets.map(({ name, count, legs }) =>
   MirrorSet.open(
