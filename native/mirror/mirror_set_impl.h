@@ -213,6 +213,7 @@ struct MirrorSet::Impl {
   void put_leg(unsigned leg, const LegDevice& device) REQUIRES(state_mutex);
   int mark_for_rebuild(bool full);
   int finish_rebuild();
+  void make_in_sync(ErrorBits rebuilt) REQUIRES(state_mutex);
 
   // scrub.cc
   struct ScrubPass;

@@ -180,28 +180,42 @@ int MirrorSet::begin_rebuild(unsigned leg, std::optional<LegDevice> device, bool
 
 // Everything is in sync: the rebuilding legs are good once that is on them and recorded.
 int MirrorSet::Impl::finish_rebuild() {
-  const LegView seen = current_view();
-  const ErrorBits rebuilt = seen.active & ~seen.in_sync;
-  if (rebuilt == 0) return 0;
-  if (const int err = flush_legs(LegErrorKind::kSync); err != 0) return err;
-  uint64_t wanted = 0;
-  {
-    MutexLock lock(state_mutex);
-    if (regions->in_sync_count() != regions->count()) return 0;
-    for (ErrorBits left = rebuilt; left != 0; left &= left - 1) {
-      Leg& leg = *legs[static_cast<unsigned>(std::countr_zero(left))];
-      if (leg.state != LegState::kRebuilding) continue;
-      leg.state = LegState::kInSync;
-      leg.left_generation = 0;
-      leg.errors = LegErrors{};
-      leg.read_errors.clear();
-      leg.error_kinds = 0;
+  for (;;) {
+    ErrorBits rebuilt = 0;
+    uint64_t epoch = 0;
+    {
+      MutexLock lock(state_mutex);
+      rebuilt = view.active & ~view.in_sync;
+      epoch = legs_epoch.load();
     }
-    recompute_view();
-    changed();
-    wanted = generation;
+    if (rebuilt == 0) return 0;
+    const uint64_t copied = copies_done.load();
+    if (const int err = flush_legs(LegErrorKind::kSync); err != 0) return err;
+    uint64_t wanted = 0;
+    {
+      MutexLock lock(state_mutex);
+      if (regions->in_sync_count() != regions->count()) return 0;
+      // Other legs, or copies that the flush has not seen: once more.
+      if (legs_epoch.load() != epoch || copies_done.load() != copied) continue;
+      make_in_sync(rebuilt);
+      wanted = generation;
+    }
+    return persist(wanted);
   }
-  return persist(wanted);
+}
+
+void MirrorSet::Impl::make_in_sync(ErrorBits rebuilt) {
+  for (; rebuilt != 0; rebuilt &= rebuilt - 1) {
+    Leg& leg = *legs[static_cast<unsigned>(std::countr_zero(rebuilt))];
+    if (leg.state != LegState::kRebuilding) continue;
+    leg.state = LegState::kInSync;
+    leg.left_generation = 0;
+    leg.errors = LegErrors{};
+    leg.read_errors.clear();
+    leg.error_kinds = 0;
+  }
+  recompute_view();
+  changed();
 }
 
 }  // namespace dmiofs
