@@ -1,14 +1,17 @@
 /** The FUSE session: what the shim adds to libfuse 2.9's, and that all works without it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   canMount,
+  DMIOFS,
   legsEqual,
   MIB,
   must,
   type OneSet,
   oneSet,
   run,
-  type Scene,
+  Scene,
   sh,
 } from '../helpers/mounted.js';
 
@@ -87,6 +90,32 @@ describe.skipIf(!canMount)('the session', () => {
       expect(legsEqual(one)).toBe(true);
     },
   );
+
+  it('keeps the legs equal, and all that was written, where many at once share blocks of 4 KiB', async () => {
+    const scene = new Scene();
+    scenes.push(scene);
+    const legs = await Promise.all(
+      ['a', 'b'].map((name) => scene.loop(scene.image(name, MIB), '--sector-size', '4096')),
+    );
+    const config = scene.config({ data: { regions: legs.map((device) => ({ device })), cache: 'none' } });
+    const mountpoint = scene.folder('mnt');
+    await must(DMIOFS, 'init', config);
+    await scene.mount(config, mountpoint);
+    // Each thread has the sectors of one remainder by eight: all of them share every block.
+    const script = `import os,threading
+fd=os.open(${JSON.stringify(join(mountpoint, 'data'))}, os.O_WRONLY)
+def work(mine):
+  for sector in range(mine, 512, 8): assert os.pwrite(fd, bytes([65+mine])*512, sector*512)==512
+threads=[threading.Thread(target=work, args=(n,)) for n in range(8)]
+[t.start() for t in threads]; [t.join() for t in threads]
+os.fsync(fd)`;
+    await must('python3', '-c', script);
+    await scene.umount(mountpoint);
+    const expected = Buffer.alloc(MIB);
+    for (let sector = 0; sector < 512; sector++)
+      expected.fill(65 + (sector % 8), sector * 512, (sector + 1) * 512);
+    for (const leg of legs) expect((await readFile(leg)).equals(expected)).toBe(true);
+  });
 
   it.skipIf(!fio)('reads back what was written by many at once, checked by fio', async () => {
     const one = await mounted('shim', { bytes: 32 * MIB });
