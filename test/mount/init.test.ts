@@ -78,6 +78,7 @@ test('check-config shows the sets as they would be, and makes nothing', async ()
         read_policy: 'primary',
         log: { path: scene.path('state/data.log'), region_size: 512 * 1024 },
         io_timeout_ms: 30_000,
+        read_error_limit: 20,
         start: 'any',
         mode: '0600',
         uid: process.geteuid?.(),

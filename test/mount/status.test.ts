@@ -115,7 +115,7 @@ describe.skipIf(!canMount)('status', () => {
       sh(
         `script -qec "stty cols 70; ${env} timeout 3 ${DMIOFS} status ${args} ${one.file}" /dev/null || true`,
       );
-    const drawn = await terminal('TERM=xterm', '--watch');
+    const drawn = await terminal('env -u NO_COLOR TERM=xterm', '--watch');
     expect(drawn).toContain('\u001b[2J\u001b[H');
     expect(drawn).toContain('\u001b[32mcomplete\u001b[0m');
     expect(drawn.split('\u001b[H').length).toBeGreaterThan(1);
