@@ -170,6 +170,7 @@ async function soak() {
     '--bs=4k',
     '--direct=1',
     '--verify=crc32c',
+    '--verify_state_save=0',
     '--verify_backlog=64',
     '--verify_fatal=1',
   );
@@ -181,6 +182,7 @@ async function soak() {
     '--direct=1',
     '--rate_iops=20',
     '--verify=crc32c',
+    '--verify_state_save=0',
     '--verify_backlog=8',
     '--verify_fatal=1',
   );

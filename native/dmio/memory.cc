@@ -17,6 +17,7 @@ MemoryCursor MemoryCursor::bvec(const BioVec* vecs, size_t count) {
   cursor.kind_ = MemoryKind::kBvec;
   cursor.at_.vec = vecs;
   cursor.left_ = count;
+  cursor.advance(0);
   return cursor;
 }
 

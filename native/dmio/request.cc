@@ -106,7 +106,10 @@ RequestDriver::~RequestDriver() = default;
 
 void RequestDriver::set_reserve(unsigned chunks) {
   reserve_ = std::max(1u, chunks);
-  while (free_.size() > reserve_) free_.pop_back();
+  while (free_.size() > reserve_) {
+    if (free_.back()->bounce != nullptr) bounce_buffers_--;
+    free_.pop_back();
+  }
   pump();
 }
 
@@ -154,7 +157,7 @@ void RequestDriver::pump() {
     bool more = false;  // something is left to issue
     for (size_t index = 0; index < request->regions.size() && !starved; index++) {
       Request::RegionWork& work = request->regions[index];
-      const unsigned window = carries_data(request->op) ? kRegionWindow : 1;
+      const unsigned window = carries_data(request->op) || work.zeros_by_write ? kRegionWindow : 1;
       while (!work.done && work.in_flight < window && !starved) starved = !issue(request, index);
       more = more || !work.done;
     }

@@ -48,10 +48,13 @@ function openSets(
   events: EventJournal,
   log: Logger,
 ): MirrorSet[] {
-  const opened: MirrorSet[] = [];
+  const opened = new Map<string, MirrorSet>();
+  // Sets may share a device: who writes to it must be the first to lock it.
+  const writersFirst = [...config.sets].sort((a, b) => Number(a.readOnly) - Number(b.readOnly));
   try {
-    for (const set of config.sets) {
-      opened.push(
+    for (const set of writersFirst) {
+      opened.set(
+        set.name,
         MirrorSet.open(
           binding,
           {
@@ -82,9 +85,9 @@ function openSets(
         ),
       );
     }
-    return opened;
+    return config.sets.flatMap(({ name }) => opened.get(name) ?? []);
   } catch (error) {
-    for (const set of opened) void set.stop();
+    for (const set of opened.values()) void set.stop();
     throw error;
   }
 }

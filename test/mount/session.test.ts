@@ -131,6 +131,7 @@ os.fsync(fd)`;
         '--iodepth=8',
         '--numjobs=4',
         '--verify=crc32c',
+        '--verify_state_save=0',
         '--verify_fatal=1',
         '--verify_state_save=0', // else it leaves files in the current folder
         mode,

@@ -42,6 +42,7 @@ describe.skipIf(!canMount || !fio)('a disk dies at night', () => {
       '--direct=1',
       '--rate_iops=600',
       '--verify=crc32c',
+      '--verify_state_save=0',
       '--verify_backlog=64',
       '--verify_fatal=1',
       '--loops=1000',
