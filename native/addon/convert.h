@@ -13,7 +13,7 @@
 
 namespace dmiofs {
 
-// An Error with code (the errno's name), errno, step, object and hint: NativeError of src/native/binding.ts.
+// An Error with code (the errno's name), errno, step, object and hint: NativeError of src/native/error.ts.
 Napi::Error to_js_error(Napi::Env env, const Error& error);
 
 // Properties of an options object. They return false, with a TypeError pending that names `key`, when the

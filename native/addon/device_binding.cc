@@ -7,7 +7,7 @@
 namespace dmiofs {
 namespace {
 
-// DeviceProbe of src/native/binding.ts. Device numbers and inodes are 64 bits wide: decimal strings.
+// DeviceProbe of src/native/device.ts. Device numbers and inodes are 64 bits wide: decimal strings.
 Napi::Object probe_object(Napi::Env env, const DeviceInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   const bool block = info.kind == DeviceKind::kBlock;

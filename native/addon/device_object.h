@@ -1,4 +1,4 @@
-// DeviceObject: an open device as a JavaScript object (NativeDevice of src/native/binding.ts).
+// DeviceObject: an open device as a JavaScript object (NativeDevice of src/native/dmio.ts).
 //
 // STATES: open --release()--> released: no I/O can be started on it. THREAD SAFETY: the environment's thread.
 // OWNERSHIP: shares the device with the requests under way on it.

@@ -110,7 +110,7 @@ Napi::Object record_object(Napi::Env env, const SetRecord& record) {
   return object;
 }
 
-// LogInspection of src/native/binding.ts.
+// LogInspection of src/native/log.ts.
 Napi::Object inspection_object(Napi::Env env, const InspectedLog& inspected) {
   const ParsedLog& log = inspected.log;
   Napi::Object object = Napi::Object::New(env);

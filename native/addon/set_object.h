@@ -1,4 +1,4 @@
-// SetObject: a mirror set as a JavaScript object (NativeSet of src/native/binding.ts).
+// SetObject: a mirror set as a JavaScript object (NativeSet of src/native/set.ts).
 //
 // THREAD SAFETY: the environment's thread; events come from any thread through a thread-safe function that does not keep the process alive.
 // OWNERSHIP: shares the set with the mount that shows it.

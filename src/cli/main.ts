@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Argv } from 'yargs';
 import { isDmiofsError, messageOf } from '../errors.js';
-import { isNativeError } from '../native/binding.js';
+import { isNativeError } from '../native/error.js';
 import type { Command } from './command.js';
 import { loadCommands } from './commands.js';
 import { EXIT, ExitError } from './exit.js';

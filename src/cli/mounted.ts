@@ -5,7 +5,7 @@ import { DmiofsError } from '../errors.js';
 import { askMount } from '../fuse/mount-lock.js';
 import type { SyncMapText } from '../mirror/sync-map.js';
 import { type MountStatus, parseStatus, type SetStatus, worstState } from '../mirror/status.js';
-import type { LegTotals } from '../native/binding.js';
+import type { LegTotals } from '../native/set-snapshot.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import type { XattrReader } from './one-question.js';
 import { within } from '../util/timeout.js';

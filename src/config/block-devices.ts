@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { DeviceProbe } from '../native/binding.js';
+import type { DeviceProbe } from '../native/device.js';
 import { type MountEntry, mounts } from '../util/mountinfo.js';
 
 /** Bytes of one underlying file or disk, whatever names and layers lead to them. */

@@ -16,7 +16,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
 import type { LegChange, LegsKeeper, PreparedChange, RunningLegs } from '../mirror/leg-changes.js';
-import type { DeviceProbe } from '../native/binding.js';
+import type { DeviceProbe } from '../native/device.js';
 import { SystemDevices } from './block-devices.js';
 import { editLegs } from './edit-legs.js';
 import { type SetConfig, loadConfigText } from './load.js';

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
-import type { CreateLogOptions, LogCreation } from '../native/binding.js';
+import type { CreateLogOptions, LogCreation } from '../native/log.js';
 import { realPath } from './places.js';
 import type { ResolvedConfig, ResolvedSet } from './resolve.js';
 

@@ -1,6 +1,7 @@
 /** The second stage of a config: what its devices make of it. Gives the sets as they would be, or every refusal at its place in the file. */
 import { existsSync } from 'node:fs';
-import { isNativeError, type DeviceProbe } from '../native/binding.js';
+import type { DeviceProbe } from '../native/device.js';
+import { isNativeError } from '../native/error.js';
 import { formatSize } from '../util/size.js';
 import { type Extent, extentOf, overlap, SystemDevices } from './block-devices.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';

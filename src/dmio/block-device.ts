@@ -1,6 +1,7 @@
 /** BlockDevice: a block device or image file that I/O regions lie on (the kernel's struct block_device). */
 import { DmiofsError } from '../errors.js';
-import { native, type NativeDevice } from '../native/binding.js';
+import { native } from '../native/binding.js';
+import type { NativeDevice } from '../native/dmio.js';
 
 export interface BlockDeviceOptions {
   readonly writable: boolean;

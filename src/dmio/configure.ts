@@ -1,7 +1,8 @@
 /** The process's engine, chosen before the first I/O; without a choice it is `auto`. */
-import { native, type EngineKind, type FaultRule, type IoInfo } from '../native/binding.js';
+import { native } from '../native/binding.js';
+import type { EngineKind, FaultRule, IoInfo } from '../native/io.js';
 
-export type { EngineKind, FaultRule, IoInfo } from '../native/binding.js';
+export type { EngineKind, FaultRule, IoInfo } from '../native/io.js';
 
 /** Throws EALREADY once I/O has been done. `faults`: failures can be rehearsed with {@link addFault}. */
 export function configureDmIo(options: { readonly engine?: EngineKind; readonly faults?: boolean }): IoInfo {

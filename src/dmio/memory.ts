@@ -2,7 +2,7 @@
  * The three kinds of memory of dm-io, and their checks: a page list with an offset into its first page, an array of bio vectors, one buffer of
  * any size. Their common form is what the addon takes.
  */
-import type { NativeMemoryKind } from '../native/binding.js';
+import type { NativeMemoryKind } from '../native/dmio.js';
 import { invalid, SECTOR_SIZE } from './io-region.js';
 
 export const PAGE_SIZE = 4096;

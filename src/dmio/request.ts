@@ -4,7 +4,8 @@
  *     async request:  checked -> started (held here, with its memory) -> completed (callback, exactly once)
  */
 import { constants } from 'node:os';
-import { native, type NativeOp, type NativeRequest } from '../native/binding.js';
+import { native } from '../native/binding.js';
+import type { NativeOp, NativeRequest } from '../native/dmio.js';
 import type { DmiofsError } from '../errors.js';
 import { checkRegions, invalid, type IoRegion } from './io-region.js';
 import type { Memory } from './memory.js';

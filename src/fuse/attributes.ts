@@ -12,7 +12,7 @@ import {
 import { scrubText } from '../mirror/scrub.js';
 import type { ScrubPage } from '../mirror/scrub-schema.js';
 import type { SyncMapText } from '../mirror/sync-map.js';
-import type { LegTotals } from '../native/binding.js';
+import type { LegTotals } from '../native/set-snapshot.js';
 
 /** What the attributes of a set's file are made of. */
 export interface AttributeSource {

@@ -9,7 +9,7 @@ import { DmiofsError } from '../errors.js';
 import type { Standing } from '../mirror/event.js';
 import type { MirrorSet } from '../mirror/mirror-set.js';
 import type { MountSummary } from '../mirror/status.js';
-import { isNativeError } from '../native/binding.js';
+import { isNativeError } from '../native/error.js';
 import {
   type AttributeSource,
   CONTROL_ATTRIBUTE,

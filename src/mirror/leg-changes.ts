@@ -6,7 +6,9 @@
  * between any two steps, the next start finds each leg by the identity of its device (native/mirror/leg_match.h) and goes on.
  */
 import { DmiofsError, messageOf } from '../errors.js';
-import { isNativeError, type LegSnapshot, type NativeSet } from '../native/binding.js';
+import { isNativeError } from '../native/error.js';
+import type { NativeSet } from '../native/set.js';
+import type { LegSnapshot } from '../native/set-snapshot.js';
 
 export interface LegPlace {
   readonly device: string;

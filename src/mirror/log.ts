@@ -2,7 +2,7 @@
  * The dirty region log as the commands see it: what a kernel mirror over the same legs and log would be, and whether that is safe.
  */
 import { DmiofsError } from '../errors.js';
-import type { LogInspection } from '../native/binding.js';
+import type { LogInspection } from '../native/log.js';
 import { DM_LEGS, type DmTable } from './dm-table.js';
 
 /** A device of a set: a file is for the kernel only behind a loop device. */

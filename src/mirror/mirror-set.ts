@@ -5,14 +5,10 @@
  */
 import { constants } from 'node:os';
 import { DmiofsError } from '../errors.js';
-import type {
-  LegTotals,
-  NativeBinding,
-  NativeSet,
-  RegionComparison,
-  SetEvent,
-  SetOptions,
-} from '../native/binding.js';
+import type { NativeBinding } from '../native/binding.js';
+import type { RegionComparison } from '../native/comparison.js';
+import type { NativeSet, SetEvent, SetOptions } from '../native/set.js';
+import type { LegTotals } from '../native/set-snapshot.js';
 import type { MirrorEventKind, MirrorSetEvent, Standing } from './event.js';
 import { errnoName, type SetStatus, setStatus } from './status.js';
 import type { ScrubName } from './scrub.js';

@@ -6,7 +6,7 @@
  *
  * Memory is bounded: so many ranges are kept, all are counted.
  */
-import type { DifferingRange, RegionComparison } from '../native/binding.js';
+import type { DifferingRange, RegionComparison } from '../native/comparison.js';
 import type { ScrubPage, ScrubRange, ScrubReport } from './scrub-schema.js';
 
 export type ScrubName = ScrubReport['action'];

@@ -3,7 +3,7 @@
  * made from it.
  */
 import { constants } from 'node:os';
-import type { LegSnapshot, LegTotals, SetSnapshot } from '../native/binding.js';
+import type { LegSnapshot, LegTotals, SetSnapshot } from '../native/set-snapshot.js';
 import type { LegStatus, MountSummary, SetStatus } from './status-schema.js';
 import type { SyncActionState } from './sync-action.js';
 

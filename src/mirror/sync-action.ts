@@ -17,7 +17,7 @@
  */
 import { constants } from 'node:os';
 import { DmiofsError } from '../errors.js';
-import type { RegionComparison } from '../native/binding.js';
+import type { RegionComparison } from '../native/comparison.js';
 import { Scrub, type ScrubName } from './scrub.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits, SyncPacer } from './sync-pacer.js';
 

@@ -1,5 +1,5 @@
 /** The map of a set's sync regions as text: one character for each group of neighbours, the worst state of them. */
-import type { SyncMap } from '../native/binding.js';
+import type { SyncMap } from '../native/set-snapshot.js';
 
 /** By state, from the best to the worst. */
 export const MAP_CELLS = {

@@ -1,6 +1,7 @@
 /** probeDevice without the addon: real files, and devices that the test makes up. */
 import { statSync } from 'node:fs';
-import type { DeviceProbe, NativeError } from '../../src/native/binding.js';
+import type { DeviceProbe } from '../../src/native/device.js';
+import type { NativeError } from '../../src/native/error.js';
 
 const ERRNOS: Readonly<Record<string, number>> = { ENOENT: 2, EIO: 5, EACCES: 13 };
 

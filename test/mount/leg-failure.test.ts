@@ -1,7 +1,7 @@
 /** Legs that fail under a mounted set: what the user sees, what is recorded, and how a leg comes back (CONTRACT sections 4 and 5). */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { LegStatus } from '../../src/mirror/status.js';
-import type { FaultRule } from '../../src/native/binding.js';
+import type { FaultRule } from '../../src/native/io.js';
 import { isRunning } from '../../src/util/process.js';
 import {
   canMount,

@@ -8,13 +8,9 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import ts from 'typescript';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  isNativeError,
-  type NativeSet,
-  native,
-  type SetEvent,
-  type SetOptions,
-} from '../../src/native/binding.js';
+import { native } from '../../src/native/binding.js';
+import { isNativeError } from '../../src/native/error.js';
+import type { NativeSet, SetEvent, SetOptions } from '../../src/native/set.js';
 
 const MIB = 1024 * 1024;
 const run = promisify(execFile);

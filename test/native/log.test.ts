@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
-import { native, type CreateLogOptions } from '../../src/native/binding.js';
+import { native } from '../../src/native/binding.js';
+import type { CreateLogOptions } from '../../src/native/log.js';
 
 const run = promisify(execFile);
 const dmiofs = (...args: string[]): Promise<{ stdout: string; stderr: string }> => run('bin/dmiofs', args);

@@ -1,7 +1,7 @@
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isDmiofsError, messageOf, DmiofsError } from '../../errors.js';
-import type { FaultRule } from '../../native/binding.js';
+import type { FaultRule } from '../../native/io.js';
 import { defineCommand } from '../command.js';
 import { Daemon } from '../daemon.js';
 import { EXIT, ExitError } from '../exit.js';

@@ -4,7 +4,9 @@ import { loadConfig } from '../../config/load.js';
 import { type ResolvedSet, resolveConfig } from '../../config/resolve.js';
 import { formatDmTable } from '../../mirror/dm-table.js';
 import { kernelTable, type TableDevice, type TableSet } from '../../mirror/log.js';
-import { type DeviceProbe, type LogInspection, native } from '../../native/binding.js';
+import { native } from '../../native/binding.js';
+import type { DeviceProbe } from '../../native/device.js';
+import type { LogInspection } from '../../native/log.js';
 import { defineCommand } from '../command.js';
 
 /** The loop device that a whole file is attached to, without an offset or a size limit; null: none. */

@@ -1,7 +1,7 @@
 /** What the metrics are made of: the status of each mount and what its legs have done. A mount that does not answer is told as being down. */
 import { messageOf } from '../../errors.js';
 import type { MountStatus } from '../../mirror/status.js';
-import type { LegTotals } from '../../native/binding.js';
+import type { LegTotals } from '../../native/set-snapshot.js';
 import { type MountedPlace, metricsOf, statusOf } from '../mounted.js';
 import type { XattrReader } from '../one-question.js';
 

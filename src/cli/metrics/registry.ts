@@ -1,7 +1,7 @@
 /** The metrics in Prometheus' text format: their names, what they mean, and the figures of one moment. Base units: seconds and bytes. */
 import { Counter, Gauge, Histogram, type MetricValueWithName, Registry } from 'prom-client';
 import type { LegStatus, MountStatus, SetStatus } from '../../mirror/status.js';
-import { LATENCY_BOUNDS, type LegTotals } from '../../native/binding.js';
+import { LATENCY_BOUNDS, type LegTotals } from '../../native/set-snapshot.js';
 import type { Measured } from './collect.js';
 
 const STATES = ['complete', 'degraded', 'failed'] as const;

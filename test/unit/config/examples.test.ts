@@ -9,7 +9,7 @@ import { jsonSchemas } from '../../../src/config/json-schema.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { resolveConfig } from '../../../src/config/resolve.js';
 import { configSchema, logSchema, regionSchema, setSchema } from '../../../src/config/schema.js';
-import type { DeviceProbe } from '../../../src/native/binding.js';
+import type { DeviceProbe } from '../../../src/native/device.js';
 
 const CONFIG = fileURLToPath(new URL('../../../config/', import.meta.url));
 const examples = readdirSync(CONFIG).filter((name) => name.endsWith('.yaml'));

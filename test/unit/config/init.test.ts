@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type InitReport, initSets } from '../../../src/config/init.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { resolveConfig } from '../../../src/config/resolve.js';
-import type { CreateLogOptions, LogCreation } from '../../../src/native/binding.js';
+import type { CreateLogOptions, LogCreation } from '../../../src/native/log.js';
 import { ConfigFolder } from '../../helpers/config-file.js';
 import { fakeProbe } from '../../helpers/fake-probe.js';
 

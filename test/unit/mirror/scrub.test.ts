@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_RANGES, Scrub, scrubText } from '../../../src/mirror/scrub.js';
 import { scrubPageSchema } from '../../../src/mirror/scrub-schema.js';
-import type { DifferingRange, RegionComparison } from '../../../src/native/binding.js';
+import type { DifferingRange, RegionComparison } from '../../../src/native/comparison.js';
 
 const range = (sector: number, legs = 2): DifferingRange => ({
   sector,

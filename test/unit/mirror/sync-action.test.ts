@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { RegionComparison } from '../../../src/native/binding.js';
+import type { RegionComparison } from '../../../src/native/comparison.js';
 import { type RegionOutcome, SyncAction, type SyncTarget } from '../../../src/mirror/sync-action.js';
 
 class FakeTarget implements SyncTarget {

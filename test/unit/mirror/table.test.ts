@@ -6,7 +6,8 @@ import { deviceOfNumber, fromTable } from '../../../src/cli/commands/from-table.
 import { loopOf, tablesOf } from '../../../src/cli/commands/table.js';
 import { formatDmTable, parseDmTable } from '../../../src/mirror/dm-table.js';
 import { kernelTable, type TableDevice, type TableSet } from '../../../src/mirror/log.js';
-import type { LegState, LogInspection } from '../../../src/native/binding.js';
+import type { LogInspection } from '../../../src/native/log.js';
+import type { LegState } from '../../../src/native/set-snapshot.js';
 
 const block = (path: string): TableDevice => ({ path, kind: 'block', loop: null });
 const file = (path: string, loop: string | null = null): TableDevice => ({ path, kind: 'file', loop });
