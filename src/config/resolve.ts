@@ -2,12 +2,13 @@
 import { existsSync } from 'node:fs';
 import type { DeviceProbe } from '../native/device.js';
 import { isNativeError } from '../native/error.js';
-import { formatSize } from '../util/size.js';
-import { type Extent, extentOf, overlap, SystemDevices } from './block-devices.js';
+import { SystemDevices } from './block-devices.js';
+import { Claims, NO_END } from './claims.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
 import type { Config, SetConfig } from './load.js';
-import { isUnder, realPath, whyNoFile, whyNoFolder, whyNoImage, whyNotPrivate } from './places.js';
-import { formatPath, type KeyPath } from './positions.js';
+import { isUnder, whyNoFile, whyNoFolder, whyNoImage, whyNotPrivate } from './places.js';
+import type { KeyPath } from './positions.js';
+import { countOfSet } from './set-count.js';
 
 export interface ResolvedLeg {
   readonly device: string;
@@ -39,14 +40,6 @@ export interface ResolveOptions {
   readonly checkUse?: boolean;
 }
 
-interface Use {
-  readonly path: KeyPath;
-  readonly what: string;
-  readonly extent: Extent;
-  /** Of a set that `only` names: what overlaps it is told. */
-  readonly wanted: boolean;
-}
-
 const READ_ONLY = 'cannot be written: it is read-only';
 
 const MISSING = new Set(['ENOENT', 'ENXIO', 'ENODEV', 'ENOTDIR', 'EIO', 'ENOMEDIUM']);
@@ -55,7 +48,7 @@ class Resolver {
   readonly #config: Config;
   readonly #options: ResolveOptions;
   readonly #issues: ConfigIssue[] = [];
-  readonly #uses: Use[] = [];
+  readonly #claims = new Claims();
   readonly #system: SystemDevices | undefined;
   /** Whether the set at hand is one of `only`; of the others nothing but an overlap with these is told. */
   #wanted = true;
@@ -79,15 +72,15 @@ class Resolver {
       return this.#wanted ? [resolved] : [];
     });
     this.#wanted = true;
-    this.#checkOverlaps();
+    this.#claims.checkOverlaps(this.#refuse);
     if (this.#issues.length > 0) throw new ConfigError(this.#config.file, this.#issues);
     const { file, stateDir, engine, logLevel } = this.#config;
     return { file, stateDir, engine, logLevel, sets };
   }
 
-  #refuse(path: KeyPath, message: string): void {
+  readonly #refuse = (path: KeyPath, message: string): void => {
     if (this.#wanted) this.#issues.push(this.#config.issue(path, message));
-  }
+  };
 
   #probe(device: string, path: KeyPath): DeviceProbe | undefined {
     try {
@@ -106,7 +99,15 @@ class Resolver {
     const before = this.#issues.length;
     const legs = set.regions.map((region, index) => this.#leg(set, region, [...at, 'regions', index]));
     if (this.#options.creating === true) this.#checkNew(set, legs);
-    const count = this.#count(set, legs, before);
+    const count = countOfSet(
+      set,
+      legs.map(({ probe }) => probe),
+      {
+        creating: this.#options.creating === true,
+        refuse: this.#refuse,
+        refused: () => this.#issues.length > before,
+      },
+    );
     const replacements = set.regions.flatMap(({ replacement }, replaces) => {
       if (replacement === undefined) return [];
       const path = [...at, 'regions', replaces, 'replacement'];
@@ -140,76 +141,15 @@ class Resolver {
     if (use !== undefined) this.#refuse(path, `is in use: ${use}`);
   }
 
-  /** Sectors in the set; undefined: it was refused. */
-  #count(set: SetConfig, legs: readonly ResolvedLeg[], issuesBefore: number): number | undefined {
-    const at = ['sets', set.name] as const;
-    const counts = set.regions.map((region, index) => {
-      if (region.count !== undefined) return region.count;
-      const probe = legs[index]?.probe;
-      if (probe === undefined) return undefined;
-      const left = Math.floor(probe.sizeBytes / 512) - region.sector;
-      if (left > 0) return left;
-      this.#refuse(
-        [...at, 'regions', index, 'sector'],
-        `starts at or beyond the device's end: it has ${String(Math.floor(probe.sizeBytes / 512))} sectors`,
-      );
-      return undefined;
-    });
-    const explicit = set.regions.flatMap(({ count }, index) =>
-      count === undefined ? [] : [{ count, index }],
-    );
-    const [first] = explicit;
-    const others = explicit.filter(({ count }) => count !== first?.count);
-    for (const other of first === undefined ? [] : others) {
-      this.#refuse(
-        [...at, 'regions', other.index, 'count'],
-        `is ${String(other.count)} sectors, but regions[${String(first?.index)}] has ${String(first?.count)}: all I/O regions of a set have the same count`,
-      );
-    }
-    if (others.length > 0) return undefined;
-    const sized = set.size === undefined ? undefined : set.size / 512;
-    if (sized !== undefined && first !== undefined && first.count !== sized) {
-      this.#refuse(
-        [...at, 'regions', first.index, 'count'],
-        `is ${String(first.count)} sectors, but size says ${String(sized)}: leave one of them out`,
-      );
-      return undefined;
-    }
-    const known = counts.filter((count) => count !== undefined);
-    const count = sized ?? first?.count ?? (known.length > 0 ? Math.min(...known) : undefined);
-    if (count === undefined) {
-      // Why no leg tells the count has been said.
-      if (this.#issues.length > issuesBefore) return undefined;
-      if (this.#options.creating === true)
-        this.#refuse(at, 'has no image file yet and no size: add the key "size", such as size: 1GiB');
-      else
-        this.#refuse(
-          at,
-          'has no device that can be opened, and neither size nor count: dmiofs init creates missing image files of a set with a size',
-        );
-      return undefined;
-    }
-    if (
-      this.#options.creating === true &&
-      sized === undefined &&
-      legs.some(({ probe }) => probe === undefined)
-    ) {
-      this.#refuse(at, 'has a missing image file and no size: add the key "size", so that it can be created');
-    }
-    return count;
-  }
-
   #checkRegion(path: KeyPath, leg: ResolvedLeg, count: number): void {
     const { probe } = leg;
-    const start = leg.sector * 512;
-    const length = count * 512;
-    this.#uses.push({
+    this.#claims.add({
       path: [...path, 'device'],
       what: `${leg.device} from sector ${String(leg.sector)}`,
-      extent:
-        probe === undefined
-          ? { key: `path:${realPath(leg.device)}`, start, end: start + length }
-          : extentOf(probe, start, length),
+      device: leg.device,
+      probe,
+      start: leg.sector * 512,
+      length: count * 512,
       wanted: this.#wanted,
     });
     if (probe === undefined) return;
@@ -243,15 +183,14 @@ class Resolver {
     const noFile =
       this.#options.creating === true && probe === undefined ? whyNoFile(set.logPath) : undefined;
     if (noFile !== undefined) this.#refuse(path, noFile);
-    // A file grows as it must: all of it is the log's.
-    const end = probe?.kind === 'block' ? probe.sizeBytes : Number.MAX_SAFE_INTEGER;
-    this.#uses.push({
+    this.#claims.add({
       path,
       what: `the log ${set.logPath}`,
-      extent:
-        probe === undefined
-          ? { key: `path:${realPath(set.logPath)}`, start: 0, end }
-          : extentOf(probe, 0, end),
+      device: set.logPath,
+      probe,
+      start: 0,
+      // A file grows as it must: all of it is the log's.
+      length: probe?.kind === 'block' ? probe.sizeBytes : NO_END,
       wanted: this.#wanted,
     });
   }
@@ -287,25 +226,6 @@ class Resolver {
     const reason = whyNoFolder(stateDir);
     if (reason !== undefined)
       this.#refuse(['state_dir'], `${reason}: give a folder that can be written as state_dir`);
-  }
-
-  #checkOverlaps(): void {
-    for (const [index, use] of this.#uses.entries()) {
-      const other = this.#uses
-        .slice(0, index)
-        .find((before) => (before.wanted || use.wanted) && overlap(before.extent, use.extent));
-      if (other === undefined) continue;
-      const end = Math.min(use.extent.end, other.extent.end);
-      // A log that is no device has no end.
-      const by =
-        end === Number.MAX_SAFE_INTEGER
-          ? ''
-          : ` by ${formatSize(end - Math.max(use.extent.start, other.extent.start))}`;
-      this.#refuse(
-        use.path,
-        `overlaps ${formatPath(other.path)} (${other.what})${by}: each I/O region and each log needs its own place`,
-      );
-    }
   }
 }
 
