@@ -6,7 +6,6 @@
 import { constants } from 'node:os';
 import { DmiofsError } from '../errors.js';
 import type { NativeBinding } from '../native/binding.js';
-import type { RegionComparison } from '../native/comparison.js';
 import type { NativeSet, SetEvent, SetOptions } from '../native/set.js';
 import type { LegTotals } from '../native/set-snapshot.js';
 import type { MirrorEventKind, MirrorSetEvent, Standing } from './event.js';
@@ -14,7 +13,8 @@ import { errnoName, type SetStatus, setStatus } from './status.js';
 import type { ScrubName } from './scrub.js';
 import type { ScrubPage } from './scrub-schema.js';
 import { type SyncMapText, syncMapText } from './sync-map.js';
-import { type RegionOutcome, SyncAction, type SyncTarget } from './sync-action.js';
+import { SyncAction } from './sync-action.js';
+import { NativeSyncTarget } from './sync-target.js';
 import { LegChanges, type LegPlace, type LegsKeeper } from './leg-changes.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits } from './sync-pacer.js';
 
@@ -27,44 +27,6 @@ export interface MirrorSetHooks {
   readonly onProblem?: (set: string, message: string) => void;
   /** Where a change of the legs is written before it is made. */
   readonly keeper?: LegsKeeper;
-}
-
-class NativeTarget implements SyncTarget {
-  readonly #set: NativeSet;
-  readonly syncRegionBytes: number;
-
-  constructor(set: NativeSet) {
-    this.#set = set;
-    this.syncRegionBytes = set.snapshot().syncRegionSectors * 512;
-  }
-  nextNotInSync(from: number): number {
-    return this.#set.nextNotInSync(from);
-  }
-  recoverRegion(syncRegion: number): Promise<RegionOutcome> {
-    return this.#set.recoverSyncRegion(syncRegion);
-  }
-  compareRegion(syncRegion: number, repair: boolean): Promise<RegionComparison> {
-    return this.#set.compareSyncRegion(syncRegion, repair);
-  }
-  comparable(): boolean {
-    const inUse = this.#set
-      .snapshot()
-      .legs.filter(({ state }) => state === 'in-sync' || state === 'rebuilding');
-    return inUse.length > 1;
-  }
-  progress(): { readonly inSync: number; readonly total: number } {
-    const set = this.#set.snapshot();
-    return { inSync: set.inSyncRegions, total: set.syncRegions };
-  }
-  rebuilding(): boolean {
-    return this.#set.rebuilding();
-  }
-  possible(): boolean {
-    return this.#set.recoveryPossible();
-  }
-  activity(): number {
-    return this.#set.activity();
-  }
 }
 
 const keyOf = ({ device, sector }: { readonly device: string; readonly sector: number }): string =>
@@ -92,7 +54,7 @@ export class MirrorSet {
         ? DEFAULT_SPEED_LIMITS
         : { min: kept.speedMin, max: kept.speedMax };
     this.#sync = new SyncAction(
-      new NativeTarget(set),
+      new NativeSyncTarget(set),
       {
         onStart: (action) => {
           this.#tell('resync-started', { action });

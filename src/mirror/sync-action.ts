@@ -17,41 +17,12 @@
  */
 import { constants } from 'node:os';
 import { DmiofsError } from '../errors.js';
-import type { RegionComparison } from '../native/comparison.js';
 import { Scrub, type ScrubName } from './scrub.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits, SyncPacer } from './sync-pacer.js';
+import type { SyncTarget } from './sync-target.js';
+import { SyncTurns } from './sync-turns.js';
 
 export type SyncActionName = 'idle' | 'resync' | 'recover' | 'check' | 'repair' | 'frozen';
-
-/** What became of one sync region. */
-export type RegionOutcome =
-  /** It is in sync now. */
-  | 'copied'
-  /** Someone else brought it in sync meanwhile. */
-  | 'skipped'
-  /** No good leg could be read, or no leg was left to copy to: it stays not in sync. */
-  | 'failed';
-
-/** What the loop needs of a mirror set. */
-export interface SyncTarget {
-  readonly syncRegionBytes: number;
-  /** The first sync region at or after `from` that is not in sync; -1: none. */
-  nextNotInSync(from: number): number;
-  /** Copies one sync region from the source leg to the others; resolves when its outcome is on stable storage. */
-  recoverRegion(syncRegion: number): Promise<RegionOutcome>;
-  /** Compares one sync region on all legs; resolves when it is done. */
-  compareRegion(syncRegion: number, repair: boolean): Promise<RegionComparison>;
-  /** Whether at least two legs are in use. */
-  comparable(): boolean;
-  /** Sync regions in sync, and of how many. */
-  progress(): { readonly inSync: number; readonly total: number };
-  /** Whether a leg is rebuilding: then the action is called `recover`, else `resync`. */
-  rebuilding(): boolean;
-  /** Whether there is a leg to copy from and one to copy to. */
-  possible(): boolean;
-  /** Counts I/O that users have done; only its changes matter. */
-  activity(): number;
-}
 
 export interface SyncActionState {
   readonly action: SyncActionName;
@@ -86,10 +57,9 @@ export class SyncAction {
   readonly #target: SyncTarget;
   readonly #hooks: SyncActionHooks;
   readonly #now: () => number;
-  readonly #sleep: (ms: number) => Promise<void>;
   readonly #pacer: SyncPacer;
+  readonly #turns: SyncTurns;
   #name: SyncActionName = 'idle';
-  #paused: boolean;
   #stopping = false;
   #failed = 0;
   #restart = false;
@@ -98,7 +68,6 @@ export class SyncAction {
   /** Sectors of it that have been told of. */
   #told = 0;
   readonly #copying = new Set<number>();
-  readonly #waiting = new Set<() => void>();
 
   constructor(
     target: SyncTarget,
@@ -108,9 +77,13 @@ export class SyncAction {
     this.#target = target;
     this.#hooks = hooks;
     this.#now = hooks.now ?? (() => performance.now());
-    this.#sleep = hooks.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
     this.#pacer = new SyncPacer(initial.limits ?? DEFAULT_SPEED_LIMITS);
-    this.#paused = initial.paused ?? false;
+    this.#turns = new SyncTurns(this.#pacer, {
+      activity: () => target.activity(),
+      now: this.#now,
+      sleep: hooks.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms))),
+      paused: initial.paused ?? false,
+    });
   }
 
   /** Starts the action when there is something to copy and somewhere to copy it; one that runs takes up what has been added. */
@@ -149,7 +122,7 @@ export class SyncAction {
   /** Ends the running scrub, if there is one; what it has found is kept. */
   endScrub(): void {
     this.#scrub?.end();
-    this.#wakeAll();
+    this.#turns.wake();
   }
 
   /** The running or last scrub since the mount. */
@@ -158,13 +131,12 @@ export class SyncAction {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#turns.pause();
   }
 
   /** Goes on; sync regions that could not be copied are tried again. */
   resume(): void {
-    this.#paused = false;
-    this.#wakeAll();
+    this.#turns.resume();
     this.start();
   }
 
@@ -174,22 +146,23 @@ export class SyncAction {
 
   state(): SyncActionState {
     const { inSync, total } = this.#target.progress();
+    const { paused } = this.#turns;
     const scrub = this.#scrub?.running === true ? this.#scrub : undefined;
     // Between a copy and the scrub that waited for it nothing is idle.
     const name = this.#name === 'idle' ? (scrub?.action ?? 'idle') : this.#name;
     const running = name !== 'idle';
     const done = scrub !== undefined && name === scrub.action ? scrub.done : inSync;
-    const speed = running && !this.#paused ? Math.round(this.#pacer.speed(this.#now())) : 0;
+    const speed = running && !paused ? Math.round(this.#pacer.speed(this.#now())) : 0;
     const left = (total - done) * this.#target.syncRegionBytes;
     return {
-      action: this.#paused && (inSync < total || scrub !== undefined) ? 'frozen' : name,
+      action: paused && (inSync < total || scrub !== undefined) ? 'frozen' : name,
       done,
       inSync,
       total,
       speed,
       eta: running ? (speed > 0 ? Math.ceil(left / speed) : -1) : 0,
       limits: this.#pacer.limits,
-      paused: this.#paused,
+      paused,
       failed: this.#failed,
     };
   }
@@ -202,7 +175,7 @@ export class SyncAction {
   /** Resolves when the copies under way have ended; none is started any more. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#wakeAll();
+    this.#turns.wake();
     await this.#running;
     this.#scrub?.end();
   }
@@ -228,7 +201,7 @@ export class SyncAction {
     let cursor = 0;
     const workers = Array.from({ length: IN_FLIGHT }, async () => {
       for (;;) {
-        await this.#turn();
+        await this.#turns.next(() => this.#stopping);
         if (this.#stopping) return;
         const syncRegion = this.#target.nextNotInSync(cursor);
         if (syncRegion < 0 || !this.#target.possible()) return;
@@ -265,7 +238,7 @@ export class SyncAction {
     this.#name = scrub.action;
     const workers = Array.from({ length: IN_FLIGHT }, async () => {
       for (;;) {
-        await this.#turn(() => !scrub.running);
+        await this.#turns.next(() => this.#stopping || !scrub.running);
         if (this.#stopping || !scrub.running || (this.#restart && this.#recoverable())) return;
         if (!this.#target.comparable()) scrub.skipRest();
         const syncRegion = scrub.take();
@@ -286,25 +259,5 @@ export class SyncAction {
   #tellMismatch(scrub: Scrub, sector: number | null): void {
     this.#told = scrub.sectors;
     this.#hooks.onMismatch?.(scrub.action, scrub.sectors, sector);
-  }
-
-  /** Waits until the pace and a pause let the next copy start. */
-  async #turn(ended: () => boolean = () => false): Promise<void> {
-    while (!this.#stopping && !ended()) {
-      if (this.#paused) {
-        await new Promise<void>((resolve) => this.#waiting.add(resolve));
-        continue;
-      }
-      const now = this.#now();
-      this.#pacer.observeForeground(this.#target.activity(), now);
-      const delay = this.#pacer.delay(now);
-      if (delay <= 0) return;
-      await this.#sleep(delay);
-    }
-  }
-
-  #wakeAll(): void {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RegionComparison } from '../../../src/native/comparison.js';
-import { type RegionOutcome, SyncAction, type SyncTarget } from '../../../src/mirror/sync-action.js';
+import { SyncAction } from '../../../src/mirror/sync-action.js';
+import type { RegionOutcome, SyncTarget } from '../../../src/mirror/sync-target.js';
 
 class FakeTarget implements SyncTarget {
   readonly syncRegionBytes = 512 * 1024;
