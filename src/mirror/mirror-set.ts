@@ -13,6 +13,7 @@ import { errnoName, type SetStatus, setStatus } from './status.js';
 import type { ScrubName } from './scrub.js';
 import type { ScrubPage } from './scrub-schema.js';
 import { type SyncMapText, syncMapText } from './sync-map.js';
+import { ToldTroubles } from './told-troubles.js';
 import { SyncAction } from './sync-action.js';
 import { NativeSyncTarget } from './sync-target.js';
 import { LegChanges, type LegPlace, type LegsKeeper } from './leg-changes.js';
@@ -29,9 +30,6 @@ export interface MirrorSetHooks {
   readonly keeper?: LegsKeeper;
 }
 
-const keyOf = ({ device, sector }: { readonly device: string; readonly sector: number }): string =>
-  `${device}@${String(sector)}`;
-
 export class MirrorSet {
   readonly name: string;
   readonly native: NativeSet;
@@ -39,15 +37,14 @@ export class MirrorSet {
   readonly #sync: SyncAction;
   readonly #changes: LegChanges;
   readonly #hasLog: boolean;
-  /** Legs whose failure has been told, by their place: an index changes when legs come and go. */
-  readonly #toldOut = new Set<string>();
-  #toldLog = false;
+  readonly #told: ToldTroubles;
 
   private constructor(name: string, set: NativeSet, hasLog: boolean, hooks: MirrorSetHooks) {
     this.name = name;
     this.native = set;
     this.#hooks = hooks;
     this.#hasLog = hasLog;
+    this.#told = new ToldTroubles(name);
     const kept = set.snapshot();
     const limits: SpeedLimits =
       kept.speedMin === 0 && kept.speedMax === 0
@@ -116,26 +113,7 @@ export class MirrorSet {
 
   /** What is wrong and has been told; what has not will be. */
   standing(): readonly Standing[] {
-    const { legs, state, logFailed } = this.native.snapshot();
-    const of = { set: this.name, leg: null, device: null, errno: null, sector: null };
-    const standing: Standing[] = [];
-    for (const [leg, at] of legs.entries()) {
-      const out = at.state === 'failed' || at.state === 'missing';
-      if (!out) this.#toldOut.delete(keyOf(at));
-      if (at.state === 'in-sync' || (out && !this.#toldOut.has(keyOf(at)))) continue;
-      const errors = out && at.lastErrno !== 0;
-      standing.push({
-        ...of,
-        kind: 'degraded-at-start',
-        leg,
-        device: at.device,
-        errno: errors ? errnoName(at.lastErrno) : null,
-        sector: errors ? at.lastErrorSector : null,
-      });
-    }
-    if (state === 'failed') standing.push({ ...of, kind: 'set-failed' });
-    if (logFailed && this.#toldLog) standing.push({ ...of, kind: 'log-failed' });
-    return standing;
+    return this.#told.standing(this.native.snapshot());
   }
 
   failLeg(leg: number): Promise<void> {
@@ -224,9 +202,7 @@ export class MirrorSet {
     const leg = more.leg ?? null;
     const at = leg === null ? undefined : this.native.snapshot().legs[leg];
     const device = at?.device ?? null;
-    if (at !== undefined && (kind === 'leg-failed' || kind === 'degraded-at-start'))
-      this.#toldOut.add(keyOf(at));
-    if (kind === 'log-failed') this.#toldLog = true;
+    this.#told.tell(kind, at);
     this.#hooks.onEvent({
       kind,
       set: this.name,
