@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
-import type { LegChange, LegsKeeper, PreparedChange, RunningLegs } from '../mirror/leg-changes.js';
+import type { LegChange, LegsKeeper, PreparedChange, RunningLegs } from '../mirror/legs-keeper.js';
 import type { DeviceProbe } from '../native/device.js';
 import { SystemDevices } from './block-devices.js';
 import { editLegs } from './edit-legs.js';

@@ -1,7 +1,7 @@
 /** A change of a set's legs in the text of a config: comments and order stay. */
 import { isMap, isScalar, isSeq, type Document, type YAMLMap, type YAMLSeq } from 'yaml';
 import { DmiofsError } from '../errors.js';
-import type { LegChange, LegPlace } from '../mirror/leg-changes.js';
+import type { LegChange, LegPlace } from '../mirror/legs-keeper.js';
 import { formatSize } from '../util/size.js';
 import { parseYaml } from './yaml.js';
 

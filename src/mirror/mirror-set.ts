@@ -16,7 +16,8 @@ import { type SyncMapText, syncMapText } from './sync-map.js';
 import { ToldTroubles } from './told-troubles.js';
 import { SyncAction } from './sync-action.js';
 import { NativeSyncTarget } from './sync-target.js';
-import { LegChanges, type LegPlace, type LegsKeeper } from './leg-changes.js';
+import { LegChanges } from './leg-changes.js';
+import type { LegPlace, LegsKeeper } from './legs-keeper.js';
 import { DEFAULT_SPEED_LIMITS, type SpeedLimits } from './sync-pacer.js';
 
 /** Of the map of sync regions: so that it fits into an attribute's value. */

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { ConfigLegs } from '../../config/config-legs.js';
 import { DmiofsError } from '../../errors.js';
-import type { LegChange, RunningLegs } from '../../mirror/leg-changes.js';
+import type { LegChange, RunningLegs } from '../../mirror/legs-keeper.js';
 import type { SetStatus } from '../../mirror/status.js';
 import { native } from '../../native/binding.js';
 import { type Command, defineCommand } from '../command.js';

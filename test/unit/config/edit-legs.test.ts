@@ -1,7 +1,7 @@
 /** Changes of a set's legs in the text of a config: what a person wrote around them stays. */
 import { describe, expect, test } from 'vitest';
 import { editLegs } from '../../../src/config/edit-legs.js';
-import type { LegChange } from '../../../src/mirror/leg-changes.js';
+import type { LegChange } from '../../../src/mirror/legs-keeper.js';
 
 const TEXT = `# Two disks.
 version: 1
