@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { DmiofsError } from '../../errors.js';
-import { parseDmTable } from '../../mirror/dm-table.js';
+import { parseDmTable } from '../../mirror/dm-table-parser.js';
 import { configOfTables } from '../../mirror/table-config.js';
 import { defineCommand } from '../command.js';
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { DmTableError, formatDmTable, parseDmTable, type DmTable } from '../../../src/mirror/dm-table.js';
+import { type DmTable, formatDmTable } from '../../../src/mirror/dm-table.js';
+import { DmTableError, parseDmTable } from '../../../src/mirror/dm-table-parser.js';
 
 const LINE = '0 131072 mirror disk 2 /dev/sdc 1024 2 /dev/sda 2048 /dev/sdb 0 1 handle_errors';
 

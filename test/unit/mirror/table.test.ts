@@ -4,7 +4,8 @@ import { parse } from 'yaml';
 
 import { deviceOfNumber, fromTable } from '../../../src/cli/commands/from-table.js';
 import { loopOf, tablesOf } from '../../../src/cli/commands/table.js';
-import { formatDmTable, parseDmTable } from '../../../src/mirror/dm-table.js';
+import { formatDmTable } from '../../../src/mirror/dm-table.js';
+import { parseDmTable } from '../../../src/mirror/dm-table-parser.js';
 import { kernelTable, type TableDevice, type TableSet } from '../../../src/mirror/log.js';
 import type { LogInspection } from '../../../src/native/log.js';
 import type { LegState } from '../../../src/native/set-snapshot.js';
