@@ -12,12 +12,13 @@ import { ConfigLegs } from '../config/config-legs.js';
 import { loadConfig } from '../config/load.js';
 import { type ResolvedConfig, resolveConfig } from '../config/resolve.js';
 import { messageOf } from '../errors.js';
-import { isAlarming } from '../mirror/event.js';
-import { MirrorSet } from '../mirror/mirror-set.js';
+import type { MirrorSet } from '../mirror/mirror-set.js';
 import { type NativeBinding, native } from '../native/binding.js';
 import type { DeviceProbe } from '../native/device.js';
 import type { FaultRule } from '../native/io.js';
 import { openDaemonLog } from './daemon-log.js';
+import { openSets } from './open-sets.js';
+import { ServiceManager } from './service-manager.js';
 import { EventJournal } from '../fuse/event-journal.js';
 import { MountPoint } from '../fuse/mount.js';
 import { clearMountpoint, mountKey, MountLock, waitForFormer } from '../fuse/mount-lock.js';
@@ -42,60 +43,8 @@ const LARGEST_REQUEST = 1024 * 1024;
 /** Bytes of a FUSE worker's stack: the default of 8 MiB is locked in memory for each. */
 const THREAD_STACK = 512 * 1024;
 
-function openSets(
-  binding: NativeBinding,
-  config: ResolvedConfig,
-  options: DaemonOptions,
-  keeper: ConfigLegs,
-  events: EventJournal,
-  log: Logger,
-): MirrorSet[] {
-  const opened = new Map<string, MirrorSet>();
-  // Sets may share a device: who writes to it must be the first to lock it.
-  const writersFirst = [...config.sets].sort((a, b) => Number(a.readOnly) - Number(b.readOnly));
-  try {
-    for (const set of writersFirst) {
-      opened.set(
-        set.name,
-        MirrorSet.open(
-          binding,
-          {
-            name: set.name,
-            count: set.count,
-            legs: [
-              ...set.legs.map(({ device, sector }) => ({ device, sector })),
-              ...set.replacements.map(({ device, sector, replaces }) => ({ device, sector, replaces })),
-            ],
-            readPolicy: set.readPolicy,
-            ioTimeoutMs: set.ioTimeoutMs,
-            readErrorLimit: set.readErrorLimit,
-            readOnly: set.readOnly || options.readOnly,
-            syncRegionSectors: set.syncRegionSectors,
-            log: { path: set.logPath, start: set.start },
-          },
-          {
-            keeper,
-            onProblem: (name, message) => {
-              log.error({ set: name }, message);
-            },
-            onEvent: (event) => {
-              events.append(event);
-              const { kind, ...rest } = event;
-              log[isAlarming(kind) ? 'error' : 'info'](rest, kind);
-            },
-          },
-        ),
-      );
-    }
-    return config.sets.flatMap(({ name }) => opened.get(name) ?? []);
-  } catch (error) {
-    for (const set of opened.values()) void set.stop();
-    throw error;
-  }
-}
-
 export class Daemon {
-  readonly #binding: NativeBinding;
+  readonly #service: ServiceManager;
   readonly #mount: MountPoint;
   readonly #sets: readonly MirrorSet[];
   readonly #lock: MountLock;
@@ -110,7 +59,7 @@ export class Daemon {
     lock: MountLock,
     log: Logger,
   ) {
-    this.#binding = binding;
+    this.#service = new ServiceManager(binding, log);
     this.#mount = mount;
     this.#sets = sets;
     this.#lock = lock;
@@ -156,7 +105,7 @@ export class Daemon {
       const events = EventJournal.open(join(config.stateDir, `${mountKey(mountpoint)}.events`), (message) => {
         log.warn(message);
       });
-      opened.push(...openSets(binding, config, options, keeper, events, log));
+      opened.push(...openSets(binding, config, { readOnly: options.readOnly, keeper, events, log }));
       binding.keepMemoryPrivate();
       for (const missing of binding.protectFromReclaim())
         log.warn(`not protected from memory reclaim: ${missing}`);
@@ -213,12 +162,10 @@ export class Daemon {
       void this.#askedToStop('uncaughtException');
     });
     const names = this.#sets.map(({ name }) => name).join(', ');
-    this.#notify(`READY=1\nSTATUS=serving ${names}`);
-    const watchdog = this.#watchdog();
+    this.#service.ready(`serving ${names}`);
     await this.#mount.wait();
     this.#ended = true;
-    clearInterval(watchdog);
-    this.#notify('STOPPING=1\nSTATUS=flushing');
+    this.#service.stopping('flushing');
     this.#log.info('unmounted: flushing');
     for (const result of await Promise.allSettled(this.#sets.map((set) => set.stop()))) {
       if (result.status === 'rejected') this.#log.error(messageOf(result.reason));
@@ -244,26 +191,6 @@ export class Daemon {
       await this.#mount.unmount(true).catch((reason: unknown) => {
         this.#log.error(messageOf(reason));
       });
-    }
-  }
-
-  /** For a unit with WatchdogSec=, twice in each period. */
-  #watchdog(): NodeJS.Timeout | undefined {
-    const period = Number(process.env['WATCHDOG_USEC']) / 1000;
-    const pid = process.env['WATCHDOG_PID'];
-    if (!(period > 0) || (pid !== undefined && pid !== String(process.pid))) return undefined;
-    return setInterval(() => {
-      this.#notify('WATCHDOG=1');
-    }, period / 2);
-  }
-
-  #notify(text: string): void {
-    const socket = process.env['NOTIFY_SOCKET'];
-    if (socket === undefined || socket === '') return;
-    try {
-      this.#binding.notifyService(socket, `${text}\nMAINPID=${String(process.pid)}`);
-    } catch (error) {
-      this.#log.warn(messageOf(error));
     }
   }
 }
