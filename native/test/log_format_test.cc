@@ -2,7 +2,6 @@
 // what they should be.
 #include "mirror/log_format.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -21,11 +20,8 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-// The images that a real kernel left behind: beside the repository, where there are any.
-std::string kernel_images() {
-  const char* given = std::getenv("DMIOFS_KERNEL_LOG_IMAGES");
-  return given != nullptr ? given : "../shared/dm-log-images";
-}
+// What a real kernel left behind (native/test/kernel_logs/README.md); the tests run in the repository's top folder.
+const std::string kKernelLogs = "native/test/kernel_logs/";
 
 Bytes read_whole(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -93,8 +89,8 @@ TEST(log_format, crc32c_has_the_known_values) {
 }
 
 TEST(log_format, the_kernels_images_are_read_as_their_index_says) {
-  std::ifstream index(kernel_images() + "/INDEX.tsv");
-  if (!index) SKIP("no images of a kernel's log in " + kernel_images());
+  std::ifstream index(kKernelLogs + "INDEX.tsv");
+  REQUIRE(index.good());
   std::string line;
   std::getline(index, line);
   unsigned files = 0;
@@ -102,7 +98,7 @@ TEST(log_format, the_kernels_images_are_read_as_their_index_says) {
     std::istringstream fields(line);
     std::string file, magic, version, nr_regions, clean, dirty_list;
     fields >> file >> magic >> version >> nr_regions >> clean >> dirty_list;
-    const Bytes image = read_whole(kernel_images() + "/" + file);
+    const Bytes image = read_whole(kKernelLogs + file);
     REQUIRE(image.size() == 4096);
     const ParsedLog parsed = parse_log(image);
     files++;
@@ -134,20 +130,20 @@ TEST(log_format, the_kernels_images_are_read_as_their_index_says) {
 }
 
 TEST(log_format, a_log_of_the_kernel_is_written_back_byte_for_byte) {
-  const Bytes image = read_whole(kernel_images() + "/02-dirty.bin");
-  if (image.empty()) SKIP("no images of a kernel's log in " + kernel_images());
+  const Bytes image = read_whole(kKernelLogs + "02-dirty.bin");
+  REQUIRE(image.size() == 4096);
   Bytes resumed = image;
   CHECK_EQ(resume_log_image(resumed, 128, false), 124u);
   CHECK(resumed == image);
   // 64 of 128: what the header does not vouch for is dirty.
-  Bytes grown = read_whole(kernel_images() + "/04-grown-before.bin");
+  Bytes grown = read_whole(kKernelLogs + "04-grown-before.bin");
   CHECK_EQ(resume_log_image(grown, 128, false), 64u);
   CHECK(log_bit_clean(grown, 63));
   CHECK(!log_bit_clean(grown, 64));
   // Version 1 becomes what the kernel made of it.
-  Bytes version1 = read_whole(kernel_images() + "/04-version1-before.bin");
+  Bytes version1 = read_whole(kKernelLogs + "04-version1-before.bin");
   CHECK_EQ(resume_log_image(version1, 128, false), 128u);
-  CHECK(version1 == read_whole(kernel_images() + "/04-version1-after.bin"));
+  CHECK(version1 == read_whole(kKernelLogs + "04-version1-after.bin"));
 }
 
 TEST(log_format, the_example_of_the_byte_table) {
