@@ -2,10 +2,10 @@
 //
 // libfuse 2.9 gives an operation memory for its answer and hands that to the channel; our channel (session_shim.cc) sends ours in its place.
 //
-//     lend_reply_data() --send()--> place_reply_data(): our bytes go out --sent--> end_request(): the buffer is free
+//     lend_reply_data() --send()--> place_reply_data(): our bytes go out --sent--> end_reply_data(): the buffer is free
 //
 // A worker thread of libfuse receives a request, runs it and sends its reply, all on one thread: what is lent is per thread.
-// THREAD SAFETY: thread-local state only. OWNERSHIP: holds the buffer until end_request().
+// THREAD SAFETY: thread-local state only. OWNERSHIP: holds the buffer until end_reply_data().
 #pragma once
 
 #include <sys/uio.h>

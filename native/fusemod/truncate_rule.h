@@ -1,4 +1,4 @@
-// The truncate rule: the size never changes, but what truncating promises about the content holds (CONTRACT "The mounted files").
+// The truncate rule: the size never changes, but what truncating promises about the content holds.
 //
 //     open with O_TRUNC                        the whole content is zeros (EPERM where the config denies it)
 //     ftruncate(n) on such a descriptor        zeros from n on

@@ -3,16 +3,14 @@
 //     a sync region:  clean --mark()--> dirty in the image --block written and log flushed--> durably dirty
 //                       ^--------------------------- stage_clean() ------------------------------'
 //
-// - mark() returns 0 only when its sync regions are durably dirty. One caller at a time is the leader: it
-// writes the blocks that changed (4 KiB of bits
-//   each, never the whole log) and flushes once, for all who came before it started; those who come meanwhile
-//   are the next batch.
-// - stage_clean() makes a sync region not durably dirty at once, before its clean bit is written: a mark()
-// that follows writes again, and so wins.
-//   Clean bits are written without a flush: losing one costs a copy, never data.
+// - mark() returns 0 only when its sync regions are durably dirty. One caller at a time is the leader: it writes
+//   the blocks that changed (4 KiB of bits each, never the whole log) and flushes once, for all who came before it
+//   started; those who come meanwhile are the next batch.
+// - stage_clean() makes a sync region not durably dirty at once, before its clean bit is written: a mark() that
+//   follows writes again, and so wins. Clean bits are written without a flush: losing one costs a copy, never data.
 // - A failed write leaves its blocks to be written again, by the next caller that needs the log. Until that
-// succeeds, status() is D (write) or F
-//   (flush). A block is not written while an earlier write to the log is late (log_device.h).
+//   succeeds, status() is D (write) or F (flush). A block is not written while an earlier write to the log is late
+//   (log_device.h).
 //
 // THREAD SAFETY: thread-safe. dirty() and a mark() of what is durably dirty are atomic loads. LOCK ORDER:
 // mutex_ is a leaf, never held over I/O. OWNERSHIP: shared by the set and its record store; the DmIo outlives

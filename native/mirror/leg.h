@@ -18,7 +18,7 @@
 namespace dmiofs {
 
 enum class LegState : uint8_t { kInSync, kRebuilding, kFailed, kMissing };
-const char* to_string(LegState state);  // CONTRACT words: "in-sync", ...
+const char* to_string(LegState state);  // as users see it: "in-sync", ...
 
 // Why a leg has an error; one dm-mirror health character each (kernel: dm-raid1.c device_status_char).
 enum class LegErrorKind : uint8_t { kRead, kWrite, kFlush, kSync };

@@ -2,7 +2,7 @@
 //
 // Each change is made with no I/O of the set under way, and is stored in the record before any goes on: a start
 // after a crash finds the legs of before or of after. The config names the legs too, and is written by
-// src/config/legs-keeper.ts: what a start does when it knows other legs than the record is in
+// src/config/config-legs.ts: what a start does when it knows other legs than the record is in
 // mirror/leg_match.h.
 #include <bit>
 #include <cerrno>

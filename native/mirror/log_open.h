@@ -1,19 +1,17 @@
 // open_log: what a set's start needs of its log, or why it cannot be trusted. Never a guess.
 //
 //     the log                                              open_log
-//     ---------------------------------------------------
-//     --------------------------------------------------------------- missing, blank, cut off, unreadable
-//     refused: nobody knows which leg holds what was acknowledged no record; wrong CRC in both slots; slots
-//     of two     refused, the reason in the hint
+//     ---------------------------------------------------  -------------------------------------------------
+//     missing, blank, cut off, unreadable                  refused: nobody knows which leg holds what was
+//                                                            acknowledged
+//     no record; wrong CRC in both slots; slots of two     refused, the reason in the hint
 //       sets; written by a newer dmiofs
-//     header unreadable as a log, or nr_regions is not     all_dirty: every leg that the record trusts is
-//     still trusted,
-//       what the record was written with                     everything is copied from one of them
+//     header unreadable as a log, or nr_regions is not     all_dirty: every leg that the record trusts is still
+//       what the record was written with                     trusted, everything is copied from one of them
 //     made for another region size or set size             all_dirty, and the log is laid out anew (a block
-//     device whose
-//                                                            record would have to move: refused)
-//     stopped in order, but header or bits changed since   written_by_other: a kernel mirror has used legs
-//     and log
+//                                                            device whose record would have to move: refused)
+//     stopped in order, but header or bits changed since   written_by_other: a kernel mirror has used legs and
+//                                                            log
 // The dirty bits count in all other cases.
 //
 // THREAD SAFETY: setup, one caller. OWNERSHIP: the result owns the opened device; the DmIo outlives it.

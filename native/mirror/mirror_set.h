@@ -47,7 +47,7 @@ enum class SyncAction : uint8_t { kIdle, kResync, kRecover, kCheck, kRepair, kFr
 const char* to_string(SetState state);
 const char* to_string(SyncAction action);
 
-// Something a monitor tells (CONTRACT section 3, `monitor`).
+// Something that `dmiofs monitor` tells (src/mirror/event.ts).
 enum class SetEventKind : uint8_t {
   kLegFailed,
   kDegradedAtStart,

@@ -3,7 +3,7 @@
  * progress and pauses.
  *
  * It decides which sync region is copied next, how many at once and how fast; the copy of one sync region is the mirror set's
- * (native/mirror/recovery.h), because it is held to the set's I/O deadline, which dm-io's services are not.
+ * (native/mirror/recovery.cc), because it is held to the set's I/O deadline, which dm-io's services are not.
  *
  *     idle --start()--> resync | recover --all done, or nothing more can be done--> idle
  *                          |  ^

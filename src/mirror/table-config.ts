@@ -1,4 +1,4 @@
-/** A config file (CONTRACT: YAML, version 1) of the table lines of kernel mirrors. */
+/** A config file (version 1) of the table lines of kernel mirrors. */
 import { Document, type Pair, type Scalar } from 'yaml';
 
 import { DmiofsError } from '../errors.js';

@@ -1,4 +1,4 @@
-/** The mounted file under ordinary tools (CONTRACT section 4), by the real command line. */
+/** The mounted file under ordinary tools, by the real command line. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { canMount, legsEqual, MIB, must, type OneSet, oneSet, run, sh } from '../helpers/mounted.js';
