@@ -6,11 +6,11 @@
  * mount(8) hands on the options that it has not done itself, with `rw` or `ro` first, and passes this program's exit code on.
  */
 import { execFileSync } from 'node:child_process';
-import { realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readText } from '../config/yaml.js';
 import { DmiofsError, isDmiofsError, messageOf } from '../errors.js';
-import { clearMountpoint } from '../fuse/mount-lock.js';
+import { checkMountpoint, clearMountpoint } from '../fuse/mount-lock.js';
 import { native } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
 import { EXIT } from './exit.js';
@@ -79,10 +79,11 @@ function remount({ mountpoint, options, verbose }: Request): number {
 }
 
 /** What can be said without opening a leg. */
-function look({ config, mountpoint }: Request): void {
-  const isFolder = dmiofsMountOn(mountpoint) !== undefined || statSync(mountpoint).isDirectory();
-  if (!isFolder) throw new DmiofsError('ERR_DMIOFS_MOUNT', `the mountpoint ${mountpoint} is not a folder`);
-  realpathSync(config);
+function look({ config, mountpoint, fake }: Request): void {
+  // A dead mount cannot be looked at.
+  if (dmiofsMountOn(mountpoint) === undefined) checkMountpoint(mountpoint);
+  // The daemon reads it, and tells all that is wrong with it.
+  if (fake) readText(config);
 }
 
 async function mount(request: Request): Promise<number> {
@@ -91,7 +92,9 @@ async function mount(request: Request): Promise<number> {
   try {
     look(request);
   } catch (error) {
-    throw isDmiofsError(error) ? error : new DmiofsError('ERR_DMIOFS_MOUNT', messageOf(error));
+    throw isDmiofsError(error)
+      ? error
+      : new DmiofsError('ERR_DMIOFS_MOUNT', messageOf(error), { cause: error });
   }
   if (fake) {
     if (verbose) process.stdout.write(`mount.dmiofs: ${config} would be mounted on ${mountpoint}\n`);

@@ -86,9 +86,9 @@ export const regionSchema = z.strictObject({
 
 export const logSchema = z.strictObject({
   path: path.optional().describe('File or block device; default: <state_dir>/<set name>.log'),
-  region_size: checked(regionSize, 'a power of two of at least 4KiB, such as 512KiB', SIZE_PATTERN)
+  region_size: checked(regionSize, 'a power of two from 4KiB to 1TiB, such as 512KiB', SIZE_PATTERN)
     .default('512KiB')
-    .describe('Size of a sync region: a power of two sectors, at least 4KiB'),
+    .describe('Size of a sync region: a power of two, 4KiB to 1TiB'),
 });
 
 export const setSchema = z.strictObject({
@@ -103,7 +103,9 @@ export const setSchema = z.strictObject({
   read_policy: z
     .enum(['primary', 'round-robin', 'fastest'])
     .default('primary')
-    .describe('Which leg a read goes to'),
+    .describe(
+      'Which leg a read goes to: primary: the lowest in-sync one; round-robin: one after the other; fastest: the one that has answered soonest lately',
+    ),
   log: logSchema.prefault({}).describe('The dirty region log'),
   io_timeout: checked(
     durationOf,
@@ -123,7 +125,9 @@ export const setSchema = z.strictObject({
   start: z
     .enum(['any', 'majority', 'all'])
     .default('any')
-    .describe('How many trusted in-sync legs are needed to start'),
+    .describe(
+      'How many trusted in-sync legs are needed to start: any: one; majority: more than half; all: every one',
+    ),
   mode: z
     .string(MODE)
     .regex(/^0?[0-7]{3}$/, MODE)
@@ -157,7 +161,11 @@ export function badName(name: string): string | undefined {
 export const configSchema = z
   .strictObject({
     version: z.literal(1, 'must be 1, the version of this format').describe('Version of the format: 1'),
-    state_dir: path.optional().describe('Where the dirty region logs live'),
+    state_dir: path
+      .optional()
+      .describe(
+        'Folder of the dirty region logs and of what the daemons keep; default: $STATE_DIRECTORY, else /var/lib/dmiofs for root, else $XDG_STATE_HOME/dmiofs',
+      ),
     engine: z
       .enum(['auto', 'uring', 'threads'])
       .default('auto')

@@ -25,7 +25,8 @@ export function readText(file: string): string {
     // A FIFO without a writer is refused below, not waited for.
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    throw refuse(`cannot be read: ${messageOf(error)}`);
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    throw refuse(`cannot be read: ${missing ? 'there is no such file' : messageOf(error)}`);
   }
   try {
     const stat = fstatSync(fd);

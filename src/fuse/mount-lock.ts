@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DmiofsError } from '../errors.js';
+import { DmiofsError, messageOf } from '../errors.js';
 import { type MountSummary, parseStatus } from '../mirror/status.js';
 import type { NativeBinding } from '../native/binding.js';
 import { dmiofsMountOn } from '../util/mountinfo.js';
@@ -133,13 +133,22 @@ export async function clearMountpoint(binding: NativeBinding, mountpoint: string
     }
     await binding.umount(mountpoint, true);
   }
+  checkMountpoint(mountpoint);
+}
+
+/** A folder that exists; nothing dead is mounted there. */
+export function checkMountpoint(mountpoint: string): void {
   let isFolder = false;
   try {
     isFolder = statSync(mountpoint).isDirectory();
   } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     throw new DmiofsError(
       'ERR_DMIOFS_MOUNT',
-      `the mountpoint ${mountpoint} cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      missing
+        ? `the mountpoint ${mountpoint} does not exist: make it first (mkdir -p ${mountpoint})`
+        : `the mountpoint ${mountpoint} cannot be used: ${messageOf(error)}`,
+      { cause: error },
     );
   }
   if (!isFolder) throw new DmiofsError('ERR_DMIOFS_MOUNT', `the mountpoint ${mountpoint} is not a folder`);

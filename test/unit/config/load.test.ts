@@ -24,7 +24,7 @@ const withRegion = (region: string): string =>
 
 const SIZE = 'must be a size that is a multiple of 512 bytes, such as 1GiB';
 const TIMEOUT = 'must be a duration such as 30s or 500ms, at most 24h; 0: no limit';
-const SYNC_REGION = 'must be a power of two of at least 4KiB, such as 512KiB';
+const SYNC_REGION = 'must be a power of two from 4KiB to 1TiB, such as 512KiB';
 const MODE = 'must be permission bits in quotes, such as "0600"';
 const SECTORS = 'must be a whole number of sectors, 0 to 8796093022208';
 const TWICE = 'is there twice: a key, and so the name of a set, must be unique';
@@ -280,7 +280,7 @@ describe('the whole file', () => {
       `${folder.directory}:1:1: is not a file`,
     ]);
     expect(folder.refusals(() => loadConfig(folder.path('gone.yaml')))[0]).toMatch(
-      /^gone\.yaml:1:1: cannot be read: ENOENT/,
+      /^gone\.yaml:1:1: cannot be read: there is no such file/,
     );
     execFileSync('mkfifo', [folder.path('fifo')]);
     expect(folder.refusals(() => loadConfig(folder.path('fifo')))).toEqual(['fifo:1:1: is not a file']);
