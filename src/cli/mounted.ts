@@ -68,6 +68,25 @@ export async function statusOf(
   return { ...summary, state: worstState(sets.map(({ state }) => state)), sets };
 }
 
+/** The place of one set; a mountpoint is refused. */
+export function findSet(file: string): MountedPlace & { readonly set: string } {
+  const { mountpoint, set } = findMounted(file);
+  if (set !== undefined) return { mountpoint, set };
+  throw new DmiofsError(
+    'ERR_DMIOFS_USAGE',
+    `${file} is a mountpoint: name a set's file under it (ls ${file} shows them)`,
+  );
+}
+
+/** The leg that a command line names. */
+export function legOf({ name, legs }: SetStatus, text: string): SetStatus['legs'][number] {
+  const found = /^(0|[1-9][0-9]?)$/.test(text) ? legs[Number(text)] : undefined;
+  if (found !== undefined) return found;
+  const last = legs.length - 1;
+  const there = last === 0 ? 'only leg 0' : `legs 0 to ${String(last)}`;
+  throw new DmiofsError('ERR_DMIOFS_USAGE', `there is no leg ${JSON.stringify(text)}: ${name} has ${there}`);
+}
+
 /** The states of a set's sync regions. */
 export async function mapOf(
   binding: XattrReader,

@@ -55,6 +55,12 @@ describe.skipIf(!canMount)('status', () => {
     expect(stdout).toMatch(/^ {4}\.{64}#{12}$/m); // 80 columns where there is no terminal
     expect(stdout).toContain('a character: one sync region, 64.0 KiB');
     expect(readFileSync(svg, 'utf8')).toContain('not in sync: sync regions 64 to 127');
+    const waited = await dmiofs('wait', one.file, '--timeout', '1s');
+    expect(waited).toMatchObject({
+      code: 1,
+      stderr:
+        'dmiofs: data: sync actions are paused: dmiofs resume lets it go on\ndmiofs: data: still paused after 1s\n',
+    });
     await must(DMIOFS, 'resume', one.file);
     await must(DMIOFS, 'wait', one.file);
     expect((await mapOf(one.file)).cells).not.toContain(MAP_CELLS['not in sync']);
@@ -62,6 +68,15 @@ describe.skipIf(!canMount)('status', () => {
 
   it('answers while a resync runs, and while a leg hangs with the writer that waits for it', async () => {
     const one = await mounted({ bytes: 32 * MIB, set: { io_timeout: 0 } });
+    for (const [args, wrong] of [
+      [[], 'give --min RATE, --max RATE or both'],
+      [['--min', 'fast'], '--min: "fast" is no rate: bytes a second are wanted, such as 4MiB'],
+      [['--min', '2MiB', '--max', '1MiB'], 'the minimum, 2MiB, is above the maximum, 1MiB'],
+    ] as const)
+      expect(await dmiofs('speed', one.file, ...args)).toMatchObject({
+        code: 1,
+        stderr: `dmiofs: ${wrong}\n`,
+      });
     await must(DMIOFS, 'speed', one.file, '--max', '1MiB', '--min', '1MiB');
     await must(DMIOFS, 'fail', one.file, '1');
     await sh(`dd if=/dev/urandom of=${one.file} bs=1M count=16 conv=notrunc oflag=direct status=none`);

@@ -1,44 +1,100 @@
 /** The commands that write a control verb to a set's file: each is what setfattr does. */
+import { join } from 'node:path';
 import type { Argv } from 'yargs';
 import { DmiofsError } from '../../errors.js';
 import { CONTROL_ATTRIBUTE } from '../../fuse/attributes.js';
+import type { SetStatus } from '../../mirror/status.js';
 import { native } from '../../native/binding.js';
+import { formatSize, parseSize } from '../../util/size.js';
 import { type Command, defineCommand } from '../command.js';
-import { findMounted } from '../mounted.js';
-import { join } from 'node:path';
+import { findSet, legOf, statusOf } from '../mounted.js';
+
+const REASONS: Readonly<Record<string, string>> = {
+  EINVAL: "it was refused as wrong: the daemon's log (in the config's state_dir) has the reason",
+  EBUSY: 'its device is in use, or has not yet answered a write that timed out: try again when it has',
+  EALREADY: 'the leg is out, or being replaced, already',
+  EAGAIN: 'others are being copied from it: dmiofs wait, then try again',
+  ENOSPC: 'the device is smaller than the set',
+  E2BIG: 'a set has at most 64 legs',
+  ENXIO: 'no in-sync leg is left to copy from',
+  EEXIST: 'the leg is in use already',
+  ENODEV: 'its device cannot be opened',
+  ENOENT: 'its device is not there',
+  EPERM: "only the file's owner and root may control a set",
+  EIO: "it could not be recorded in the set's log",
+  EROFS: 'the set is read-only',
+};
+const LAST_LEG = 'it is the last in-sync leg: without it nothing could be read';
+const SYNCING = 'another sync action runs: dmiofs wait, then try again';
+/** EBUSY, by verb. */
+const BUSY: Readonly<Record<string, string>> = {
+  fail: LAST_LEG,
+  remove: LAST_LEG,
+  check: SYNCING,
+  repair: SYNCING,
+};
 
 /** Sends one verb; a refusal's reason is in the daemon's log, its errno here. */
 export async function sendVerb(file: string, verb: string): Promise<void> {
-  const place = findMounted(file);
-  if (place.set === undefined)
-    throw new DmiofsError('ERR_DMIOFS_USAGE', `${file} is a mountpoint: name a set's file under it`);
+  const place = findSet(file);
   try {
     await native().setXattr(join(place.mountpoint, place.set), CONTROL_ATTRIBUTE, Buffer.from(verb));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const why: Readonly<Record<string, string>> = {
-      EINVAL: "it was refused as wrong: the daemon's log has the reason",
-      EBUSY:
-        'it is the last in-sync leg, or its device is in use or has not yet answered a write that timed out',
-      EALREADY: 'the leg is out, or being replaced, already',
-      EAGAIN: 'others are being copied from it: dmiofs wait, then try again',
-      ENOSPC: 'the device is smaller than the set',
-      E2BIG: 'a set has at most 64 legs',
-      ENXIO: 'no in-sync leg is left to copy from',
-      EEXIST: 'the leg is in use already',
-      ENODEV: 'its device cannot be opened',
-      ENOENT: 'its device is not there',
-      EPERM: "only the file's owner and root may control a set",
-      EIO: "it could not be recorded in the set's log",
-      EROFS: 'the set is read-only',
-    };
-    const scrubbing = verb === 'check' || verb === 'repair';
-    const text =
-      scrubbing && code === 'EBUSY'
-        ? 'another sync action runs: dmiofs wait, then try again'
-        : (why[code] ?? code);
+    const [name = ''] = verb.split(' ');
+    const text = (code === 'EBUSY' ? BUSY[name] : undefined) ?? REASONS[code] ?? code;
     throw new DmiofsError('ERR_DMIOFS_CONTROL', `${verb} ${file}: ${text}`, { cause: error });
   }
+}
+
+/** A mistake is told from the set's status: the daemon says its errno only. */
+async function setOf(file: string): Promise<SetStatus> {
+  const { sets } = await statusOf(native(), findSet(file)).catch((error: unknown) => {
+    // Who may not read it is not its owner either.
+    const denied = error instanceof Error && 'code' in error && error.code === 'EACCES';
+    throw denied ? new DmiofsError('ERR_DMIOFS_CONTROL', `${file}: ${REASONS['EPERM'] ?? ''}`) : error;
+  });
+  const [set] = sets;
+  if (set === undefined) throw new DmiofsError('ERR_DMIOFS_NOT_MOUNTED', `${file} is no set's file`);
+  return set;
+}
+
+async function sendLegVerb(verb: string, file: string, leg: string): Promise<void> {
+  await sendVerb(file, `${verb} ${String(legOf(await setOf(file), leg).leg)}`);
+}
+
+function rateOf(option: string, text: string): number {
+  const rate = parseSize(text);
+  if (rate !== undefined) return rate;
+  throw new DmiofsError(
+    'ERR_DMIOFS_USAGE',
+    `--${option}: ${JSON.stringify(text)} is no rate: bytes a second are wanted, such as 4MiB`,
+  );
+}
+
+interface SpeedArgs {
+  readonly file: string;
+  readonly min: string | undefined;
+  readonly max: string | undefined;
+}
+
+async function sendSpeed({ file, min, max }: SpeedArgs): Promise<void> {
+  if (min === undefined && max === undefined)
+    throw new DmiofsError('ERR_DMIOFS_USAGE', 'give --min RATE, --max RATE or both');
+  const { sync } = await setOf(file);
+  const limits = {
+    min: min === undefined ? sync.min : rateOf('min', min),
+    max: max === undefined ? sync.max : rateOf('max', max),
+  };
+  if (limits.max !== 0 && limits.min > limits.max) {
+    const [least, most] = [formatSize(limits.min), formatSize(limits.max)];
+    throw new DmiofsError('ERR_DMIOFS_USAGE', `the minimum, ${least}, is above the maximum, ${most}`);
+  }
+  const given = [
+    ...(min === undefined ? [] : [`min=${String(limits.min)}`]),
+    ...(max === undefined ? [] : [`max=${String(limits.max)}`]),
+  ];
+  await sendVerb(file, ['speed', ...given].join(' '));
 }
 
 export const fileOption = (yargs: Argv): Argv<{ file: string }> =>
@@ -56,20 +112,21 @@ export const controlCommands: readonly Command[] = [
     command: 'fail <file> <leg>',
     describe: 'take a leg out, as if its device had failed',
     builder: fileAndLeg,
-    handler: ({ file: path, leg }) => sendVerb(path, `fail ${leg}`),
+    handler: ({ file: path, leg }) => sendLegVerb('fail', path, leg),
   }),
   defineCommand<{ file: string; leg: string }>({
     command: 're-add <file> <leg>',
     describe: 'take a failed or missing leg back; copies only what changed meanwhile',
     builder: fileAndLeg,
-    handler: ({ file: path, leg }) => sendVerb(path, `re-add ${leg}`),
+    handler: ({ file: path, leg }) => sendLegVerb('re-add', path, leg),
   }),
   defineCommand<{ file: string; leg: string | undefined }>({
     command: 'clear <file> [leg]',
     describe: 'clear error bits and counters',
     builder: (yargs) =>
       fileOption(yargs).positional('leg', { type: 'string', describe: 'index of the leg; default: all' }),
-    handler: ({ file: path, leg }) => sendVerb(path, leg === undefined ? 'clear' : `clear ${leg}`),
+    handler: ({ file: path, leg }) =>
+      leg === undefined ? sendVerb(path, 'clear') : sendLegVerb('clear', path, leg),
   }),
   defineCommand<{ file: string }>({
     command: 'pause <file>',
@@ -83,21 +140,13 @@ export const controlCommands: readonly Command[] = [
     builder: fileOption,
     handler: ({ file: path }) => sendVerb(path, 'resume'),
   }),
-  defineCommand<{ file: string; min: string | undefined; max: string | undefined }>({
+  defineCommand<SpeedArgs>({
     command: 'speed <file>',
     describe: 'limits of the sync action, bytes a second',
     builder: (yargs) =>
       fileOption(yargs)
         .option('min', { type: 'string', describe: 'rate that it keeps beside other I/O, such as 4MiB' })
         .option('max', { type: 'string', describe: 'rate that it never exceeds; 0: no limit' }),
-    handler: ({ file: path, min, max }) =>
-      sendVerb(
-        path,
-        [
-          'speed',
-          ...(min === undefined ? [] : [`min=${min}`]),
-          ...(max === undefined ? [] : [`max=${max}`]),
-        ].join(' '),
-      ),
+    handler: sendSpeed,
   }),
 ];

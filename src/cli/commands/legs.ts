@@ -7,7 +7,7 @@ import type { LegChange, RunningLegs } from '../../mirror/legs-keeper.js';
 import type { SetStatus } from '../../mirror/status.js';
 import { native } from '../../native/binding.js';
 import { type Command, defineCommand } from '../command.js';
-import { findMounted, statusOf } from '../mounted.js';
+import { findSet, legOf, statusOf } from '../mounted.js';
 import { fileOption, legOption, sendVerb } from './control.js';
 
 interface Mounted {
@@ -17,9 +17,7 @@ interface Mounted {
 
 async function mountedSet(file: string): Promise<Mounted> {
   const binding = native();
-  const place = findMounted(file);
-  if (place.set === undefined)
-    throw new DmiofsError('ERR_DMIOFS_USAGE', `${file} is a mountpoint: name a set's file under it`);
+  const place = findSet(file);
   const { config, sets } = await statusOf(binding, place);
   const set = sets[0];
   if (set === undefined) throw new DmiofsError('ERR_DMIOFS_NOT_MOUNTED', `${file} is no set's file`);
@@ -35,17 +33,6 @@ function running(set: SetStatus): RunningLegs {
       .filter(({ replaces }) => replaces === null)
       .map(({ device, sector, leg }) => ({ device, sector, replacement: replacementOf(leg) })),
   };
-}
-
-function legOf(set: SetStatus, text: string): SetStatus['legs'][number] {
-  const found = /^(0|[1-9][0-9]?)$/.test(text) ? set.legs[Number(text)] : undefined;
-  if (found === undefined) {
-    throw new DmiofsError(
-      'ERR_DMIOFS_USAGE',
-      `there is no leg ${JSON.stringify(text)}: ${set.name} has 0 to ${String(set.legs.length - 1)}`,
-    );
-  }
-  return found;
 }
 
 /** Index among the legs that are no replacements, as in the config. */

@@ -138,8 +138,9 @@ function syncLine({ sync, dirty, in_sync }: SetStatus, { palette }: TableStyle):
   const pace = running
     ? `, ${humanSize(sync.speed)}/s, ${sync.eta >= 0 ? `${formatDuration(sync.eta)} left` : 'time left unknown'}`
     : '';
+  const hint = sync.action === 'frozen' ? ', paused: dmiofs resume lets it go on' : '';
   const bar = palette.blue(progressBar(sync.done, sync.total));
-  return `${palette.bold(sync.action)} ${bar} ${String(percent)} %${pace}, ${regions}${failed}`;
+  return `${palette.bold(sync.action)} ${bar} ${String(percent)} %${pace}, ${regions}${failed}${hint}`;
 }
 
 function setLines(set: SetStatus, style: TableStyle): string {
