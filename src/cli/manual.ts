@@ -20,6 +20,22 @@ interface Described {
   readonly hidden?: boolean | undefined;
 }
 
+/** What stands for an option's value. */
+const VALUE_NAMES: Readonly<Record<string, string>> = {
+  exec: 'PROGRAM',
+  'exec-timeout': 'TIME',
+  'fault-rules': 'RULES',
+  listen: '[HOST:]PORT',
+  max: 'RATE',
+  min: 'RATE',
+  option: 'OPTIONS',
+  output: 'FILE',
+  sector: 'N',
+  set: 'NAME',
+  svg: 'FILE',
+  timeout: 'TIME',
+};
+
 interface CommandManual {
   /** As in the definition: `fail <file> <leg>`. */
   readonly usage: string;
@@ -69,7 +85,7 @@ function optionTerm(name: string, { alias, type }: Described): string {
   const names = [name, ...(alias === undefined ? [] : typeof alias === 'string' ? [alias] : alias)];
   const flags = names.map((one) => bold(`${one.length === 1 ? '-' : '--'}${one}`));
   const value =
-    type === 'boolean' || type === 'count' ? '' : ` ${italic(name.replace(/^.*-/, '').toUpperCase())}`;
+    type === 'boolean' || type === 'count' ? '' : ` ${italic(VALUE_NAMES[name] ?? name.toUpperCase())}`;
   return `${flags.reverse().join(', ')}${value}`;
 }
 
