@@ -239,15 +239,16 @@ function put(made) {
   }
   made.copy(join(top, 'config/tmpfiles.d/dmiofs.conf'), `${prefix}/lib/tmpfiles.d/dmiofs.conf`);
 
-  const examples = `${prefix}/share/doc/dmiofs/examples`;
-  made.tree(join(top, 'config'), examples, (path) => /\.(yaml|json)$/.test(path));
+  // Laid out as in the checkout, so that the pages' links lead somewhere.
+  const doc = `${prefix}/share/doc/dmiofs`;
+  made.tree(join(top, 'config'), `${doc}/config`, (path) => /\.(yaml|json)$/.test(path));
   for (const name of units.filter((unit) => unit.endsWith('.mount'))) {
-    made.copy(join(top, 'config/systemd', name), `${examples}/${name}`);
+    made.copy(join(top, 'config/systemd', name), `${doc}/config/systemd/${name}`);
   }
-  for (const name of ['README.md', 'CHANGELOG.md', 'LICENSE']) {
-    made.copy(join(top, name), `${prefix}/share/doc/dmiofs/${name}`);
+  for (const name of readdirSync(top).filter((file) => file === 'LICENSE' || file.endsWith('.md'))) {
+    made.copy(join(top, name), `${doc}/${name}`);
   }
-  made.tree(join(top, 'docs'), `${prefix}/share/doc/dmiofs`, (path) => path.endsWith('.md'));
+  made.tree(join(top, 'docs'), `${doc}/docs`, () => true);
   made.folder('/etc/dmiofs');
 }
 

@@ -1,6 +1,6 @@
 /** scripts/install: what it puts in place works from there, whatever the caller's PATH, and goes away again without a trace. */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canMount, legBytes, MIB, must, run, Scene, sh, why } from '../helpers/mounted.js';
@@ -33,12 +33,18 @@ describe('scripts/install', () => {
       'opt/mirror/lib/dmiofs/build/Release/dmiofs.node',
       'opt/mirror/lib/systemd/system/dmiofs@.service',
       'opt/mirror/lib/tmpfiles.d/dmiofs.conf',
-      'opt/mirror/share/doc/dmiofs/examples/two-disks.yaml',
-      'opt/mirror/share/doc/dmiofs/operations.md',
+      'opt/mirror/share/doc/dmiofs/README.md',
+      'opt/mirror/share/doc/dmiofs/config/two-disks.yaml',
+      'opt/mirror/share/doc/dmiofs/docs/operations.md',
       'etc/dmiofs',
     ]) {
       expect([path, existsSync(at(path))]).toEqual([path, true]);
     }
+    const pages = (await must('find', at('opt/mirror/share/doc'), '-name', '*.md')).trim().split('\n');
+    for (const page of pages)
+      for (const [, link = ''] of readFileSync(page, 'utf8').matchAll(/\]\(([^)#\s]+)/g))
+        if (!link.startsWith('http'))
+          expect([page, link, existsSync(join(dirname(page), link))]).toEqual([page, link, true]);
     const sbin = (await must('readlink', '-f', '/sbin')).trim();
     for (const name of ['mount.dmiofs', 'mount.fuse.dmiofs'])
       expect(readlinkSync(at(join(sbin, name)))).toBe('/opt/mirror/lib/dmiofs/bin/mount.dmiofs');
