@@ -136,6 +136,7 @@ Napi::Value SetObject::snapshot(const Napi::CallbackInfo& call) {
   object.Set("lateIos", info.late_ios);
   object.Set("inFlight", info.in_flight);
   object.Set("paused", info.paused);
+  object.Set("limitsSet", info.limits_set);
   object.Set("speedMin", number(env, info.speed_min));
   object.Set("speedMax", number(env, info.speed_max));
   Napi::Array legs = Napi::Array::New(env, info.legs.size());

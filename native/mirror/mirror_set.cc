@@ -200,6 +200,7 @@ SetInfo MirrorSet::snapshot() const {
   info.generation = self.generation;
   info.log_failed = self.log_failed || self.record_failed;
   info.paused = self.record.paused;
+  info.limits_set = self.record.limits_set;
   info.speed_min = self.record.speed_min;
   info.speed_max = self.record.speed_max;
   info.read_leg = self.view.in_sync == 0 ? -1 : static_cast<int>(self.view.source);

@@ -122,8 +122,9 @@ struct SetInfo {
   bool log_failed = false;
   uint64_t generation = 0;
   unsigned late_ios = 0;
-  unsigned in_flight = 0;  // operations of users under way
-  bool paused = false;     // of the sync action, with its limits: what the record holds
+  unsigned in_flight = 0;   // operations of users under way
+  bool paused = false;      // of the sync action, with its limits: what the record holds
+  bool limits_set = false;  // false: there are none
   uint64_t speed_min = 0, speed_max = 0;
   std::vector<LegInfo> legs;
 };

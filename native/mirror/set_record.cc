@@ -35,6 +35,7 @@ constexpr size_t kLogChecksumAt = 120;
 
 constexpr uint32_t kFlagClean = 1;
 constexpr uint32_t kFlagPaused = 2;
+constexpr uint32_t kFlagLimitsSet = 4;
 
 // Offsets in a leg's entry.
 constexpr size_t kLegUuidAt = 0;
@@ -154,7 +155,7 @@ size_t encode_record(const SetRecord& record, std::span<uint8_t> to) {
   store_le64(at + kCountAt, record.count);
   store_le64(at + kSyncRegionsAt,
              (record.count + record.sync_region_sectors - 1) / record.sync_region_sectors);
-  store_le32(at + kFlagsAt, record.paused ? kFlagPaused : 0);
+  store_le32(at + kFlagsAt, (record.paused ? kFlagPaused : 0) | (record.limits_set ? kFlagLimitsSet : 0));
   store_le32(at + kLegsAt, static_cast<uint32_t>(record.legs.size()));
   store_le64(at + kStartCountAt, record.start_count);
   store_le64(at + kSpeedMinAt, record.speed_min);
@@ -213,6 +214,8 @@ RecordDecode decode_record(std::span<const uint8_t> bytes, unsigned slot, uint64
   decoded.start_count = load_le64(at + kStartCountAt);
   decoded.speed_min = load_le64(at + kSpeedMinAt);
   decoded.speed_max = load_le64(at + kSpeedMaxAt);
+  // A record of before there was the flag has limits only where they were set.
+  decoded.limits_set = (flags & kFlagLimitsSet) != 0 || decoded.speed_min != 0 || decoded.speed_max != 0;
   decoded.sync_cursor = load_le64(at + kSyncCursorAt);
   decoded.log_checksum = load_le32(at + kLogChecksumAt);
   decoded.legs.resize(legs);

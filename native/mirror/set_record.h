@@ -39,6 +39,7 @@ struct SetRecord {
   sector_t count = 0;
   bool clean = false;         // the set was stopped in order: nothing is in flight
   bool paused = false;        // of the sync action
+  bool limits_set = false;    // else the speed limits are the defaults, whatever they are
   uint64_t speed_min = 0;     // bytes a second
   uint64_t speed_max = 0;     // 0: no limit
   uint64_t start_count = 0;   // how often the set was started

@@ -192,6 +192,7 @@ int MirrorSet::set_sync_limits(bool paused, uint64_t speed_min, uint64_t speed_m
   {
     MutexLock lock(self.state_mutex);
     self.record.paused = paused;
+    self.record.limits_set = true;
     self.record.speed_min = speed_min;
     self.record.speed_max = speed_max;
     self.changed();

@@ -211,6 +211,22 @@ TEST(log_format, the_parts_lie_where_the_table_says) {
   CHECK(small.check().ok());
 }
 
+TEST(record, speed_limits_of_zero_that_were_set_are_told_from_none) {
+  for (const bool set : {false, true}) {
+    SetRecord record = sample_record(1, 1);
+    record.limits_set = set;
+    record.speed_min = record.speed_max = 0;
+    SetRecord read;
+    REQUIRE(decode_record(sealed_slot(record, 0, 4096, 4096), 0, 4096, &read) == RecordDecode::kOk);
+    CHECK_EQ(read.limits_set, set);
+  }
+  // As those that were set were stored before there was a flag.
+  SetRecord record = sample_record(1, 1);
+  SetRecord read;
+  REQUIRE(decode_record(sealed_slot(record, 0, 4096, 4096), 0, 4096, &read) == RecordDecode::kOk);
+  CHECK_EQ(read.limits_set, true);
+}
+
 TEST(record, is_read_as_it_was_written) {
   for (const unsigned legs : {1u, 2u, 14u, 15u, 64u}) {
     SetRecord record = sample_record(legs, 42);

@@ -47,10 +47,9 @@ export class MirrorSet {
     this.#hasLog = hasLog;
     this.#told = new ToldTroubles(name);
     const kept = set.snapshot();
-    const limits: SpeedLimits =
-      kept.speedMin === 0 && kept.speedMax === 0
-        ? DEFAULT_SPEED_LIMITS
-        : { min: kept.speedMin, max: kept.speedMax };
+    const limits: SpeedLimits = kept.limitsSet
+      ? { min: kept.speedMin, max: kept.speedMax }
+      : DEFAULT_SPEED_LIMITS;
     this.#sync = new SyncAction(
       new NativeSyncTarget(set),
       {

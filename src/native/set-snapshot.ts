@@ -55,8 +55,10 @@ export interface SetSnapshot {
   readonly lateIos: number;
   /** Operations of users under way. */
   readonly inFlight: number;
-  /** Of the sync action, kept in the record; bytes a second, a speedMax of 0 = no limit, both 0 = never set. */
+  /** Of the sync action, kept in the record; bytes a second, a speedMax of 0 = no limit. */
   readonly paused: boolean;
+  /** false: the limits mean nothing yet. */
+  readonly limitsSet: boolean;
   readonly speedMin: number;
   readonly speedMax: number;
   readonly legs: readonly LegSnapshot[];
