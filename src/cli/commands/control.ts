@@ -20,6 +20,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: 'the leg is in use already',
   ENODEV: 'its device cannot be opened',
   ENOENT: 'its device is not there',
+  EACCES: "only the file's owner and root may control a set",
   EPERM: "only the file's owner and root may control a set",
   EIO: "it could not be recorded in the set's log",
   EROFS: 'the set is read-only',
@@ -41,6 +42,8 @@ export async function sendVerb(file: string, verb: string): Promise<void> {
     await native().setXattr(join(place.mountpoint, place.set), CONTROL_ATTRIBUTE, Buffer.from(verb));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    // Of a file or a daemon that is not there: whoever looks for them says so.
+    if (['ENOENT', 'ENOTCONN', 'ECONNABORTED'].includes(code)) await statusOf(native(), place);
     const [name = ''] = verb.split(' ');
     const text = (code === 'EBUSY' ? BUSY[name] : undefined) ?? REASONS[code] ?? code;
     throw new DmiofsError('ERR_DMIOFS_CONTROL', `${verb} ${file}: ${text}`, { cause: error });
@@ -81,18 +84,17 @@ interface SpeedArgs {
 async function sendSpeed({ file, min, max }: SpeedArgs): Promise<void> {
   if (min === undefined && max === undefined)
     throw new DmiofsError('ERR_DMIOFS_USAGE', 'give --min RATE, --max RATE or both');
-  const { sync } = await setOf(file);
-  const limits = {
-    min: min === undefined ? sync.min : rateOf('min', min),
-    max: max === undefined ? sync.max : rateOf('max', max),
-  };
-  if (limits.max !== 0 && limits.min > limits.max) {
-    const [least, most] = [formatSize(limits.min), formatSize(limits.max)];
-    throw new DmiofsError('ERR_DMIOFS_USAGE', `the minimum, ${least}, is above the maximum, ${most}`);
+  const least = min === undefined ? undefined : rateOf('min', min);
+  const most = max === undefined ? undefined : rateOf('max', max);
+  if (least !== undefined && most !== undefined && most !== 0 && least > most) {
+    throw new DmiofsError(
+      'ERR_DMIOFS_USAGE',
+      `the minimum, ${formatSize(least)}, is above the maximum, ${formatSize(most)}`,
+    );
   }
   const given = [
-    ...(min === undefined ? [] : [`min=${String(limits.min)}`]),
-    ...(max === undefined ? [] : [`max=${String(limits.max)}`]),
+    ...(least === undefined ? [] : [`min=${String(least)}`]),
+    ...(most === undefined ? [] : [`max=${String(most)}`]),
   ];
   await sendVerb(file, ['speed', ...given].join(' '));
 }

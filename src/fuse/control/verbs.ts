@@ -3,6 +3,7 @@
  */
 import { DmiofsError } from '../../errors.js';
 import type { MirrorSet } from '../../mirror/mirror-set.js';
+import type { SpeedLimits } from '../../mirror/sync-pacer.js';
 import { parseSize } from '../../util/size.js';
 
 export interface ControlVerb {
@@ -28,21 +29,25 @@ function noMore(verb: string, words: readonly string[], allowed: number): void {
     throw invalid(verb, `too many words: ${JSON.stringify(words.slice(allowed).join(' '))}`);
 }
 
-function parseSpeed(
-  words: readonly string[],
-  before: { min: number; max: number },
-): { min: number; max: number } {
-  const limits = { ...before };
+/** A limit that is not given stays, unless the other one leaves no room for it: then it follows. */
+function parseSpeed(words: readonly string[], before: SpeedLimits): SpeedLimits {
+  const given: { min?: number; max?: number } = {};
   if (words.length === 0) throw invalid('speed', 'give min=RATE, max=RATE or both');
   for (const word of words) {
     const found = /^(min|max)=(.+)$/.exec(word);
+    const key = found?.[1] === 'min' ? 'min' : 'max';
     const rate = found?.[2] === undefined ? undefined : parseSize(found[2]);
     if (rate === undefined)
       throw invalid('speed', `${JSON.stringify(word)} is not min=RATE or max=RATE, bytes a second`);
-    limits[found?.[1] === 'min' ? 'min' : 'max'] = rate;
+    if (given[key] !== undefined) throw invalid('speed', `${key}= is given twice`);
+    given[key] = rate;
   }
-  if (limits.max !== 0 && limits.min > limits.max) throw invalid('speed', 'min is above max');
-  return limits;
+  const { min, max } = given;
+  if (min !== undefined && max !== undefined && max !== 0 && min > max)
+    throw invalid('speed', 'min is above max');
+  const highest = max ?? (before.max === 0 ? 0 : Math.max(before.max, min ?? 0));
+  const lowest = min ?? (highest === 0 ? before.min : Math.min(before.min, highest));
+  return { min: lowest, max: highest };
 }
 
 type Run = ControlVerb['run'];

@@ -5,10 +5,13 @@ import { CONTROL_VERBS, runControl } from '../../../src/fuse/control/verbs.js';
 import type { MirrorSet } from '../../../src/mirror/mirror-set.js';
 
 /** A set that notes what it is told. */
-function recorder(): { readonly set: MirrorSet; readonly calls: unknown[][] } {
+function recorder(speedLimits = { min: 1, max: 0 }): {
+  readonly set: MirrorSet;
+  readonly calls: unknown[][];
+} {
   const calls: unknown[][] = [];
   const set = new Proxy(
-    { speedLimits: { min: 1, max: 0 } },
+    { speedLimits },
     {
       get: (target, name) =>
         name === 'speedLimits'
@@ -22,8 +25,8 @@ function recorder(): { readonly set: MirrorSet; readonly calls: unknown[][] } {
   return { set, calls };
 }
 
-async function said(text: string): Promise<unknown[][]> {
-  const { set, calls } = recorder();
+async function said(text: string, speedLimits?: { min: number; max: number }): Promise<unknown[][]> {
+  const { set, calls } = recorder(speedLimits);
   await runControl(set, text);
   return calls;
 }
@@ -42,6 +45,7 @@ describe('a control verb', () => {
     ['resume', ['resume']],
     ['speed max=1MiB', ['setSpeed', { min: 1, max: 1048576 }]],
     ['speed min=2k max=0', ['setSpeed', { min: 2048, max: 0 }]],
+    ['speed max=0 min=0', ['setSpeed', { min: 0, max: 0 }]],
     ['add /dev/sdc', ['addLeg', { device: '/dev/sdc', sector: 0 }]],
     ['add sector=8 /a  b', ['addLeg', { device: '/a  b', sector: 8 }]],
     ['remove 1', ['removeLeg', 1]],
@@ -64,6 +68,8 @@ describe('a control verb', () => {
     ['speed', 'give min=RATE'],
     ['speed min=fast', 'is not min=RATE'],
     ['speed min=2M max=1M', 'min is above max'],
+    ['speed min=1 min=2', 'min= is given twice'],
+    ['speed max=', 'is not min=RATE'],
     ['add', 'a device is missing'],
     ['add sector=8', 'a device is missing'],
     ['add sector=-1 /dev/x', 'sector= is a number'],
@@ -75,6 +81,17 @@ describe('a control verb', () => {
     const { set, calls } = recorder();
     await expect(runControl(set, text)).rejects.toThrow(reason);
     expect(calls).toEqual([]);
+  });
+
+  test.each([
+    ['max=1M', { min: 4, max: 0 }, { min: 4, max: 1048576 }],
+    ['max=1M', { min: 2097152, max: 0 }, { min: 1048576, max: 1048576 }],
+    ['max=0', { min: 2, max: 2 }, { min: 2, max: 0 }],
+    ['min=3', { min: 2, max: 2 }, { min: 3, max: 3 }],
+    ['min=3', { min: 2, max: 0 }, { min: 3, max: 0 }],
+    ['min=1', { min: 2, max: 2 }, { min: 1, max: 2 }],
+  ])('speed %s after %j gives %j: the other limit follows where it must', async (text, before, after) => {
+    expect(await said(`speed ${text}`, before)).toEqual([['setSpeed', after]]);
   });
 
   test('of any text at all does one thing, or is refused with a coded error', async () => {
