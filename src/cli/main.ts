@@ -15,11 +15,19 @@ function version(): string {
 
 class UsageError extends Error {}
 
-function exitCodeOf(error: unknown): number {
+/** Their exit code 1 is an answer (degraded; legs differ), never a mistake. */
+const ANSWERING = ['status', 'scrub'];
+
+function exitCodeOf(error: unknown, command: string | undefined): number {
   if (error instanceof ExitError) return error.exitCode;
-  if (error instanceof UsageError) return EXIT.usage;
-  if (isDmiofsError(error)) return error.code === 'ERR_DMIOFS_MOUNT' ? EXIT.mountFailure : EXIT.usage;
-  return isNativeError(error) ? EXIT.system : EXIT.internal;
+  const usage = error instanceof UsageError || (isDmiofsError(error) && error.code === 'ERR_DMIOFS_USAGE');
+  const expected = usage || isDmiofsError(error) || isNativeError(error);
+  if (!expected) return EXIT.internal;
+  if (command !== undefined && ANSWERING.includes(command)) return EXIT.system;
+  if (usage) return EXIT.usage;
+  if (command === 'mount' || (isDmiofsError(error) && error.code === 'ERR_DMIOFS_MOUNT'))
+    return EXIT.mountFailure;
+  return isDmiofsError(error) ? EXIT.usage : EXIT.system;
 }
 
 function report(error: unknown): void {
@@ -28,6 +36,16 @@ function report(error: unknown): void {
   const expected = error instanceof UsageError || isDmiofsError(error) || isNativeError(error);
   if (!expected && error instanceof Error && error.stack !== undefined)
     process.stderr.write(`${error.stack}\n`);
+}
+
+/** yargs makes a list of an option that is given twice, which no command expects of one that is no list. */
+function refuseRepeated(argv: Readonly<Record<string, unknown>>, declared: unknown): true {
+  const { array: lists } = declared as { readonly array: readonly string[] };
+  for (const [name, value] of Object.entries(argv)) {
+    if (name !== '_' && Array.isArray(value) && !lists.includes(name))
+      throw new UsageError(`--${name} is given twice: ${value.map(String).join(', ')}\nTry dmiofs --help.`);
+  }
+  return true;
 }
 
 async function runByYargs(commands: readonly Command[], args: readonly string[]): Promise<void> {
@@ -43,6 +61,7 @@ async function runByYargs(commands: readonly Command[], args: readonly string[])
     .demandCommand(1, 'name a command; dmiofs --help lists them')
     .wrap(Math.min(110, process.stdout.columns > 0 ? process.stdout.columns : 80))
     .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
+    .check(refuseRepeated)
     .exitProcess(false)
     .fail((message, error) => {
       if (error instanceof Error) throw error;
@@ -83,6 +102,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return EXIT.ok;
   } catch (error) {
     report(error);
-    return exitCodeOf(error);
+    return exitCodeOf(
+      error,
+      args.find((arg) => !arg.startsWith('-')),
+    );
   }
 }

@@ -153,9 +153,16 @@ describe.skipIf(!canMount)('status', () => {
     expect(stderr).toContain(`the daemon of ${dead.mountpoint} has died`);
   });
 
-  it('refuses what makes no sense', async () => {
-    const { code, stderr } = await dmiofs('status', '--json', '--map');
-    expect(code).toBe(1);
-    expect(stderr).toContain('--map is for people');
+  it.each([
+    [['status', '--json', '--map'], '--map is for people'],
+    [['status', '--jsn'], 'Unknown argument: jsn'],
+    [['status', '/'], '/ is not a mountpoint of dmiofs'],
+    [['scrub', '/etc/passwd'], 'not a mountpoint of dmiofs'],
+    [['scrub', '/etc/passwd', '--reapir'], 'Unknown argument: reapir'],
+    [['scrub'], 'Not enough non-option arguments'],
+  ])('%j ends with 2: 1 would be an answer', async (args, said) => {
+    const { code, stdout, stderr } = await dmiofs(...args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(said);
   });
 });

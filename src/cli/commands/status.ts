@@ -136,7 +136,7 @@ async function show(looked: Looked, args: StatusArgs): Promise<void> {
 export const statusCommand = defineCommand<StatusArgs>({
   command: 'status [path]',
   describe:
-    'state of the sets of a mount, of a file, or of all mounts; exit 0 complete, 1 degraded, 2 failed',
+    'state of the sets of a mount, of a file, or of all mounts; exit 0 complete, 1 degraded, 2 failed or not to be told',
   builder: (yargs) =>
     yargs
       .positional('path', {
