@@ -1,9 +1,10 @@
 /** Loads a config file: YAML with positions, the schema's checks, and the values as the program uses them. Opens no device. */
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { deepFreeze } from '../util/deep-freeze.js';
 import { groupId, userId } from './accounts.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
+import { realPath } from './places.js';
 import { type KeyPath, positionOf } from './positions.js';
 import { type ConfigText, durationOf, type SetText, sizeOf } from './schema.js';
 import { checkSchema } from './schema-issues.js';
@@ -54,11 +55,12 @@ export function defaultStateDir(
   env: NodeJS.ProcessEnv = process.env,
   uid: number | undefined = process.getuid?.(),
 ): string {
+  // Both are absolute by their specifications; the daemon has another working directory than the commands.
   const systemd = env['STATE_DIRECTORY']?.split(':')[0];
-  if (systemd !== undefined && systemd !== '') return systemd;
+  if (systemd !== undefined && isAbsolute(systemd)) return systemd;
   if (uid === 0) return '/var/lib/dmiofs';
   const base = env['XDG_STATE_HOME'];
-  return join(base !== undefined && base !== '' ? base : join(homedir(), '.local', 'state'), 'dmiofs');
+  return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.local', 'state'), 'dmiofs');
 }
 
 /** Throws a ConfigError with all that is wrong in the file. */
@@ -81,11 +83,15 @@ export function loadConfigText(file: string, text: string): Config {
 }
 
 function buildConfig(file: string, text: ConfigText, issue: Config['issue']): Config {
-  const base = dirname(file);
+  // By a link the file is where it lies: so mount(8) names it, and so it is when its legs are changed.
+  const base = dirname(realPath(file));
   const stateDir = text.state_dir === undefined ? defaultStateDir() : resolve(base, text.state_dir);
   const issues: ConfigIssue[] = [];
   const id = (found: number | undefined, at: KeyPath, kind: string, fallback: number): number => {
-    if (found === undefined) issues.push(issue(at, `there is no such ${kind} on this machine`));
+    if (found === undefined)
+      issues.push(
+        issue(at, `there is no such ${kind} on this machine: give one that there is, or its number`),
+      );
     return found ?? fallback;
   };
   const sets = Object.entries(text.sets).map(

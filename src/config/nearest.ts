@@ -1,6 +1,6 @@
 /** The known key that a misspelt one was meant to be. */
 import type { KeyPath } from './positions.js';
-import { configSchema, logSchema, regionSchema, setSchema } from './schema.js';
+import { configSchema, logSchema, placeSchema, regionSchema, setSchema } from './schema.js';
 
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
@@ -15,9 +15,11 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-function knownKeys(path: KeyPath): readonly string[] {
+/** Those that the map at `path` may have. */
+export function knownKeys(path: KeyPath): readonly string[] {
   if (path.length === 0) return Object.keys(configSchema.shape);
   if (path.length === 2) return Object.keys(setSchema.shape);
+  if (path[4] === 'replacement') return Object.keys(placeSchema.shape);
   if (path[2] === 'regions') return Object.keys(regionSchema.shape);
   return path[2] === 'log' ? Object.keys(logSchema.shape) : [];
 }

@@ -1,7 +1,7 @@
 /** The schema's findings as issues: each at its place, in words that say what would be right. */
 import type { z } from 'zod';
 import type { ConfigIssue } from './config-error.js';
-import { nearest, nearestKey } from './nearest.js';
+import { knownKeys, nearest, nearestKey } from './nearest.js';
 import { type KeyPath, positionOf } from './positions.js';
 import { badName, configSchema, type ConfigText } from './schema.js';
 import type { ParsedYaml } from './yaml.js';
@@ -46,8 +46,8 @@ function issuesOf(parsed: ParsedYaml, issue: z.core.$ZodIssue): readonly ConfigI
   if (issue.code !== 'unrecognized_keys') return [at(path, issue.message)];
   return issue.keys.map((key) => {
     const near = nearestKey(key, path);
-    const advice = near === undefined ? '' : `; did you mean "${near}"?`;
-    return at([...path, key], `is not a known key${advice}`, 'key');
+    const advice = near === undefined ? `here are: ${knownKeys(path).join(', ')}` : `did you mean "${near}"?`;
+    return at([...path, key], `is not a known key; ${advice}`, 'key');
   });
 }
 

@@ -66,18 +66,19 @@ const MODE = 'must be permission bits in quotes, such as "0600"';
 const ACCOUNT = 'must be a name or a number';
 const account = z.union([z.string().min(1, ACCOUNT), z.int().min(0, ACCOUNT).max(MAX_ID, ACCOUNT)], ACCOUNT);
 
+const deviceKey = path.describe('Block device or image file; relative to this file');
+const sectorKey = sectors.default(0).describe('Start sector of the I/O region');
+
+export const placeSchema = z.strictObject({ device: deviceKey, sector: sectorKey });
+
 export const regionSchema = z.strictObject({
-  device: path.describe('Block device or image file; relative to this file'),
-  sector: sectors.default(0).describe('Start sector of the I/O region'),
+  device: deviceKey,
+  sector: sectorKey,
   count: sectors
     .min(1, 'must be at least 1 sector')
     .optional()
     .describe("Sectors; default: up to the device's end"),
-  replacement: z
-    .strictObject({
-      device: path.describe('Block device or image file; relative to this file'),
-      sector: sectors.default(0).describe('Start sector of the I/O region'),
-    })
+  replacement: placeSchema
     .optional()
     .describe(
       'Takes the place of this I/O region when all has been copied to it; written by `dmiofs replace`, not by hand',

@@ -1,5 +1,6 @@
 /** Every rule of a config's text: what is refused, where, and in which words; and what its values become. */
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Config, defaultStateDir, loadConfig } from '../../../src/config/load.js';
 import { ConfigFolder } from '../../helpers/config-file.js';
@@ -27,6 +28,7 @@ const TIMEOUT = 'must be a duration such as 30s or 500ms, at most 24h; 0: no lim
 const SYNC_REGION = 'must be a power of two from 4KiB to 1TiB, such as 512KiB';
 const MODE = 'must be permission bits in quotes, such as "0600"';
 const SECTORS = 'must be a whole number of sectors, 0 to 8796093022208';
+const NO_USER = 'there is no such user on this machine: give one that there is, or its number';
 const TWICE = 'is there twice: a key, and so the name of a set, must be unique';
 
 describe('a key of a set', () => {
@@ -50,7 +52,7 @@ describe('a key of a set', () => {
     ['log: {region_size: 2KiB}', '5:24', 'log.region_size', SYNC_REGION],
     ['log: {region_size: 6KiB}', '5:24', 'log.region_size', SYNC_REGION],
     ['log: {region_size: true}', '5:24', 'log.region_size', SYNC_REGION],
-    ['log: {sise: 1}', '5:11', 'log.sise', 'is not a known key'],
+    ['log: {sise: 1}', '5:11', 'log.sise', 'is not a known key; here are: path, region_size'],
     ['io_timeout: soon', '5:17', 'io_timeout', TIMEOUT],
     ['io_timeout: 0.4ms', '5:17', 'io_timeout', TIMEOUT],
     ['io_timeout: 25h', '5:17', 'io_timeout', TIMEOUT],
@@ -68,16 +70,26 @@ describe('a key of a set', () => {
     ['owner: ""', '5:12', 'owner', 'must be a name or a number'],
     ['owner: -1', '5:12', 'owner', 'must be a name or a number'],
     ['owner: 4294967295', '5:12', 'owner', 'must be a name or a number'],
-    ['owner: no-such-user-here', '5:12', 'owner', 'there is no such user on this machine'],
-    ['owner: --help', '5:12', 'owner', 'there is no such user on this machine'],
-    ['owner: "4294967295"', '5:12', 'owner', 'there is no such user on this machine'],
-    ['group: no-such-group-here', '5:12', 'group', 'there is no such group on this machine'],
+    ['owner: no-such-user-here', '5:12', 'owner', NO_USER],
+    ['owner: --help', '5:12', 'owner', NO_USER],
+    ['owner: "4294967295"', '5:12', 'owner', NO_USER],
+    [
+      'group: no-such-group-here',
+      '5:12',
+      'group',
+      'there is no such group on this machine: give one that there is, or its number',
+    ],
     ['read_only: yes', '5:16', 'read_only', 'must be true or false'],
     ['truncate: never', '5:15', 'truncate', 'must be one of zero, deny'],
     ['cache: all', '5:12', 'cache', 'must be one of auto, none, writeback'],
     ['redonly: true', '5:5', 'redonly', 'is not a known key; did you mean "read_only"?'],
     ['read-policy: primary', '5:5', 'read-policy', 'is not a known key; did you mean "read_policy"?'],
-    ['colour: red', '5:5', 'colour', 'is not a known key'],
+    [
+      'colour: red',
+      '5:5',
+      'colour',
+      'is not a known key; here are: regions, size, read_policy, log, io_timeout, read_error_limit, start, mode, owner, group, read_only, truncate, cache',
+    ],
     ['? [a]\n    : 1', '5:7', '', 'a key must be plain text'],
   ])('%s', (line, place, key, message) => {
     const [first, ...more] = refusals(withKey(line));
@@ -120,6 +132,12 @@ describe('an I/O region', () => {
     ['{device: a, sector: 1e300}', '5:29', 'sector', SECTORS],
     ['{device: a, sector: 1KiB}', '5:29', 'sector', SECTORS],
     ['{device: a, count: 0}', '5:28', 'count', 'must be at least 1 sector'],
+    [
+      '{device: a, replacement: {device: b, count: 1}}',
+      '5:46',
+      'replacement.count',
+      'is not a known key; here are: device, sector',
+    ],
     ['{devise: a, device: b}', '5:10', 'devise', 'is not a known key; did you mean "device"?'],
   ])('%s', (region, place, key, message) => {
     expect(refusals(withRegion(region))).toEqual([
@@ -241,7 +259,7 @@ describe('the whole file', () => {
       `c.yaml:8:5: sets.a.start: ${TWICE}`,
       'c.yaml:9:3: sets.b/c: the name must not contain "/": it is a file\'s name under the mountpoint',
       'c.yaml:10:15: sets.b/c.regions[0].device: is missing',
-      'c.yaml:11:1: more: is not a known key',
+      'c.yaml:11:1: more: is not a known key; here are: version, state_dir, engine, log_level, sets',
     ]);
   });
 
@@ -329,8 +347,13 @@ describe('values', () => {
     });
   });
 
-  test('a relative log path is relative to the file', () => {
+  test('a relative path is relative to the file, also where a link names that', () => {
     expect(load(withKey('log: {path: ../x.log}')).sets[0]?.logPath).toBe(folder.path('../x.log'));
+    mkdirSync(folder.path('links'));
+    symlinkSync('../c.yaml', folder.path('links/l.yaml'));
+    const { file, sets } = loadConfig(folder.path('links/l.yaml'));
+    expect(file).toBe(folder.path('links/l.yaml'));
+    expect(sets[0]?.regions[0]?.device).toBe(folder.path('a.img'));
   });
 
   test('they cannot be changed any more', () => {
@@ -351,12 +374,17 @@ describe('values', () => {
 test.each([
   [{ STATE_DIRECTORY: '/run/a:/run/b' }, 1000, '/run/a'],
   [{ STATE_DIRECTORY: '' }, 0, '/var/lib/dmiofs'],
+  [{ STATE_DIRECTORY: 'run/a' }, 0, '/var/lib/dmiofs'],
+  [{ STATE_DIRECTORY: '/run/a', XDG_STATE_HOME: '/home/u/st' }, 1000, '/run/a'],
   [{ XDG_STATE_HOME: '/home/u/st' }, 0, '/var/lib/dmiofs'],
   [{ XDG_STATE_HOME: '/home/u/st' }, 1000, '/home/u/st/dmiofs'],
 ])('the state folder of %j, user %d is %s', (env, uid, expected) => {
   expect(defaultStateDir(env, uid)).toBe(expected);
 });
 
-test('the state folder without XDG_STATE_HOME is in the home folder', () => {
-  expect(defaultStateDir({}, 1000)).toMatch(/\/\.local\/state\/dmiofs$/);
-});
+test.each([{}, { XDG_STATE_HOME: '' }, { XDG_STATE_HOME: 'st' }])(
+  'the state folder of %j is in the home folder',
+  (env) => {
+    expect(defaultStateDir(env, 1000)).toMatch(/^\/.*\/\.local\/state\/dmiofs$/);
+  },
+);
