@@ -86,6 +86,12 @@ function identify(path: string): Identity | undefined {
   }
 }
 
+/** The key of a file's extents, by whatever name; undefined: there is none. */
+export function fileKey(path: string): string | undefined {
+  const found = identify(path);
+  return found?.kind === 'file' ? found.key : undefined;
+}
+
 interface Layers {
   /** The device itself and the devices under it. */
   readonly ids: readonly string[];

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { DeviceProbe } from '../native/device.js';
 import { isNativeError } from '../native/error.js';
-import { SystemDevices } from './block-devices.js';
+import { extentOf, fileKey, SystemDevices } from './block-devices.js';
 import { Claims, NO_END } from './claims.js';
 import { ConfigError, type ConfigIssue } from './config-error.js';
 import type { Config, SetConfig } from './load.js';
@@ -50,12 +50,14 @@ class Resolver {
   readonly #issues: ConfigIssue[] = [];
   readonly #claims = new Claims();
   readonly #system: SystemDevices | undefined;
+  readonly #configKey: string | undefined;
   /** Whether the set at hand is one of `only`; of the others nothing but an overlap with these is told. */
   #wanted = true;
 
   constructor(config: Config, options: ResolveOptions) {
     this.#config = config;
     this.#options = options;
+    this.#configKey = fileKey(config.file);
     this.#system = options.checkUse === false ? undefined : new SystemDevices();
   }
 
@@ -137,6 +139,8 @@ class Resolver {
     if (mountpoint !== undefined && isUnder(device, mountpoint)) {
       this.#refuse(path, `lies under the mountpoint ${mountpoint} itself: the mount would wait for itself`);
     }
+    if (probe?.kind === 'file' && extentOf(probe, 0, 0).key === this.#configKey)
+      this.#refuse(path, 'is this config itself: give a block device or an image file');
     const use = probe === undefined || !this.#wanted ? undefined : this.#system?.useOf(probe);
     if (use !== undefined) this.#refuse(path, `is in use: ${use}`);
   }
@@ -217,6 +221,8 @@ class Resolver {
   #checkStateDir(): void {
     const { stateDir } = this.#config;
     const { mountpoint } = this.#options;
+    if (mountpoint !== undefined && isUnder(this.#config.file, mountpoint))
+      this.#refuse([], `the config lies under the mountpoint ${mountpoint} itself, which would hide it`);
     if (mountpoint !== undefined && isUnder(stateDir, mountpoint))
       this.#refuse(['state_dir'], `${stateDir} lies under the mountpoint ${mountpoint} itself`);
     if (this.#system === undefined) return;

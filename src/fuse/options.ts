@@ -27,6 +27,7 @@ export function fuseOptionString(options: FuseOptions): string {
     'negative_timeout=0',
     'use_ino', // the module's inode numbers: the same at each mount
     'subtype=dmiofs',
+    'nonempty', // what is below is hidden, as by any mount
     ...(options.allowOther ? ['allow_other'] : []),
     ...(options.readOnly ? ['ro'] : []),
     ...options.generic,

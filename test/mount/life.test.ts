@@ -1,5 +1,14 @@
 /** The life of a mount, by the real command line: how it starts, how it ends, and what it leaves behind. */
-import { closeSync, openSync, readFileSync, readdirSync, statSync, symlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dmiofsMountOn } from '../../src/util/mountinfo.js';
@@ -103,6 +112,14 @@ describe.skipIf(!canMount)('the life of a mount', () => {
       expect(scene.daemonLog()).toContain('mounted');
     });
 
+    it('over what is in the folder, which is there again afterwards', async () => {
+      writeFileSync(join(mountpoint, 'below'), 'kept');
+      await scene.mount(config, mountpoint);
+      expect(readdirSync(mountpoint)).toEqual(['data']);
+      await scene.umount(mountpoint);
+      expect(readFileSync(join(mountpoint, 'below'), 'utf8')).toBe('kept');
+    });
+
     it('with the sets that are named only', async () => {
       config = scene.config(
         {
@@ -136,6 +153,11 @@ describe.skipIf(!canMount)('the life of a mount', () => {
   });
 
   describe('is refused', () => {
+    it('over the config itself', async () => {
+      expect(await refused('mount', config, scene.dir)).toContain('config.yaml:1:1: the config lies under');
+      expect(dmiofsMountOn(scene.dir)).toBeUndefined();
+    });
+
     it('on a mountpoint that is not there, or is a file', async () => {
       expect(await refused('mount', config, scene.path('nowhere'))).toMatch(/nowhere.*(no such|not exist)/i);
       expect(await refused('mount', config, scene.path('a.img'))).toContain('not a folder');
@@ -174,6 +196,20 @@ describe.skipIf(!canMount)('the life of a mount', () => {
       // Once the first has ended, it may be there.
       await scene.umount(mountpoint);
       await scene.mount(config, second);
+    });
+
+    it('with 32, in front as in the background, and with 1 for wrong usage', async () => {
+      const bad = scene.path('bad.yaml');
+      await sh(`sed s/regions/regons/ ${config} > ${bad}`);
+      for (const where of [[], ['--foreground']]) {
+        expect(await dmiofs('mount', ...where, bad, mountpoint)).toMatchObject({
+          code: 32,
+          stderr: expect.stringMatching(/bad\.yaml:\d+:\d+: .*regons/) as string,
+        });
+        expect((await dmiofs('mount', ...where, config, scene.path('nowhere'))).code).toBe(32);
+        expect((await dmiofs('mount', ...where, config, mountpoint, '-o', 'allow_othr')).code).toBe(1);
+        expect((await dmiofs('mount', ...where, config)).code).toBe(1);
+      }
     });
 
     it('and then leaves nothing: the next mount works', async () => {

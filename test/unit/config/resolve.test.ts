@@ -187,6 +187,26 @@ describe('refused', () => {
     expect(
       refusals('  s: {regions: [{device: a.img}], log: {path: l}}\n', { mountpoint: folder.path('state') }),
     ).toEqual([`c.yaml:2:12: state_dir: state lies under the mountpoint state itself`]);
+    expect(
+      folder.refusals(() =>
+        resolve('  s: {regions: [{device: /dev/x}]}\n', {
+          probeDevice: fakeProbe({ '/dev/x': BLOCK }),
+          mountpoint: folder.directory,
+        }),
+      ),
+    ).toContain(
+      `c.yaml:1:1: the config lies under the mountpoint ${folder.directory} itself, which would hide it`,
+    );
+  });
+
+  test('the config itself, as leg and as log, by another name too', () => {
+    linkSync(folder.write(''), folder.path('l.img'));
+    const found = refusals(
+      '  s: {regions: [{device: a.img}, {device: l.img}]}\n  t: {regions: [{device: b.img}], log: {path: ./c.yaml}}\n',
+    );
+    const why = 'is this config itself: give a block device or an image file';
+    expect(found).toContain(`c.yaml:4:43: sets.s.regions[1].device: ${why}`);
+    expect(found).toContain(`c.yaml:5:47: sets.t.log.path: ${why}`);
   });
 
   test('a state folder that is none', () => {
