@@ -15,6 +15,7 @@ import {
 import { dirname } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
 import type { CreateLogOptions, LogCreation } from '../native/log.js';
+import { formatSize } from '../util/size.js';
 import { realPath } from './places.js';
 import type { ResolvedConfig, ResolvedSet } from './resolve.js';
 
@@ -27,7 +28,8 @@ export interface InitOptions {
 export interface InitReport {
   readonly set: string;
   readonly createdImages: readonly string[];
-  readonly log: LogCreation | 'kept';
+  /** in-use: somebody has it open, as a mount of the set has. */
+  readonly log: LogCreation | 'kept' | 'in-use';
   readonly inSync: boolean;
 }
 
@@ -80,8 +82,16 @@ function foldersBetween(first: string, last: string): readonly string[] {
   return found;
 }
 
-/** Sparse, of `bytes`; EEXIST when there is something. */
+/** Sparse, of `bytes`; an error that names it, also when there is something. */
 function createImage(path: string, bytes: number, made: Made): void {
+  try {
+    createSparse(path, bytes, made);
+  } catch (error) {
+    throw new Error(`the image ${path} of ${formatSize(bytes)}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function createSparse(path: string, bytes: number, made: Made): void {
   const fd = openSync(path, 'wx', 0o600);
   made.file(path);
   try {
@@ -137,9 +147,10 @@ async function initLog(
     if (log === 'created' && isNew) made.file(set.logPath);
     return { set: set.name, log, inSync };
   } catch (error) {
-    const exists = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
     // A set that is there already is left as it is; a log without its images is not a new set.
-    if (exists && missing === 0) return { set: set.name, log: 'kept', inSync: false };
+    if (code === 'EEXIST' && missing === 0) return { set: set.name, log: 'kept', inSync: false };
+    if (code === 'EBUSY' && missing === 0) return { set: set.name, log: 'in-use', inSync: false };
     throw error;
   }
 }

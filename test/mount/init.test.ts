@@ -96,11 +96,18 @@ test('check-config shows the sets as they would be, and makes nothing', async ()
   for (const name of ['a.img', 'b.img', 'state']) expect(existsSync(scene.path(name))).toBe(false);
 });
 
-test('check-config of a set that is mounted finds nothing wrong with that', async () => {
+test('check-config of a set that is mounted finds nothing wrong with that, and init leaves it alone', async () => {
   const config = pair();
   await dmiofs('init', config);
   await scene.mount(config, scene.folder('mnt'));
   expect(await dmiofs('check-config', config)).toMatchObject({ code: 0, stderr: '' });
+  for (const options of [[], ['--assume-clean']]) {
+    expect(await dmiofs('init', config, ...options)).toEqual({
+      code: 0,
+      stdout: 'data: is in use: its log was left as it is\n',
+      stderr: '',
+    });
+  }
 });
 
 test.each([

@@ -39,6 +39,9 @@ export const initCommand = defineCommand<{ config: string; assumeClean: boolean 
         case 'kept':
           process.stdout.write(`${set}: is there already: its log was left as it is\n`);
           break;
+        case 'in-use':
+          process.stdout.write(`${set}: is in use: its log was left as it is\n`);
+          break;
         default:
           log satisfies never;
       }

@@ -128,7 +128,10 @@ test('an image that cannot have its size is taken back too', async () => {
   const sets = '  s: {regions: [{device: a.img}], size: 4PiB}\n';
   const ended = await new Init().run(sets).then(
     () => 'made',
-    () => 'refused',
+    (error: unknown) => {
+      expect(String(error)).toContain(`nothing was created: the image ${folder.path('a.img')} of 4PiB: `);
+      return 'refused';
+    },
   );
   expect(existsSync(folder.path('a.img'))).toBe(ended === 'made');
 });
