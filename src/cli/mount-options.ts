@@ -1,4 +1,5 @@
 /** The options of `-o`: ours, those that libfuse knows, and those of mount(8) that mean nothing here. */
+import { MAX_ID } from '../config/accounts.js';
 import { DmiofsError } from '../errors.js';
 
 export interface MountOptionSet {
@@ -43,6 +44,7 @@ export const GENERIC_OPTIONS: ReadonlySet<string> = new Set([
 ]);
 /** mount(8)'s own, the kernel's defaults, and what other programs read from fstab. */
 const IGNORED = new Set([
+  'default_permissions', // always on
   'defaults',
   'auto',
   'noauto',
@@ -82,7 +84,7 @@ const isIgnored = (name: string, value: string | undefined): boolean =>
 
 function number(name: string, value: string, base: 8 | 10): number {
   const pattern = base === 8 ? /^[0-7]{1,4}$/ : /^[0-9]{1,10}$/;
-  if (!pattern.test(value))
+  if (!pattern.test(value) || Number.parseInt(value, base) > MAX_ID)
     throw new DmiofsError(
       'ERR_DMIOFS_USAGE',
       `-o ${name}=${value}: ${base === 8 ? 'an octal number' : 'a number'} is wanted`,

@@ -45,6 +45,8 @@ describe('the options of -o', () => {
     'uid=',
     'uid',
     'uid=-1',
+    'uid=4294967295',
+    'gid=9999999999',
     'umask=8',
     'umask',
     'set',
@@ -64,6 +66,7 @@ describe('the options of -o', () => {
   test.each([
     'defaults',
     'nofail',
+    'default_permissions',
     '_netdev',
     'user',
     'user=joe',
