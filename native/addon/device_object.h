@@ -15,9 +15,10 @@ namespace dmiofs {
 class DeviceObject final : public Napi::ObjectWrap<DeviceObject> {
  public:
   static Napi::Function define(Napi::Env env);
+  // `device_class`: of define().
+  static Napi::Object make(const Napi::FunctionReference& device_class, std::shared_ptr<Device> device);
   explicit DeviceObject(const Napi::CallbackInfo& call);
 
-  void attach(std::shared_ptr<Device> device) { device_ = std::move(device); }
   const std::shared_ptr<Device>& device() const { return device_; }  // null: released
   static DeviceObject* from(Napi::Value value);                      // null: it is not one
 
