@@ -14,7 +14,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   dmiofs::init_mirror(env, exports);
   dmiofs::init_fuse(env, exports);
   dmiofs::init_stages(env, exports);
-  exports.Set("apiVersion", 1);
   return exports;
 }
 

@@ -16,8 +16,6 @@ import type { NativeSet, SetEvent, SetOptions } from './set.js';
 import type { StageTimes } from './stage-times.js';
 
 export interface NativeBinding {
-  readonly apiVersion: number;
-
   /** Throws a NativeError. */
   probeDevice(path: string): DeviceProbe;
 
