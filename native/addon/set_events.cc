@@ -12,10 +12,7 @@ const char* event_name(SetEventKind kind) {
   switch (kind) {
     case SetEventKind::kLegFailed: return "leg-failed";
     case SetEventKind::kDegradedAtStart: return "degraded-at-start";
-    case SetEventKind::kResyncStarted: return "resync-started";
-    case SetEventKind::kResyncFinished: return "resync-finished";
     case SetEventKind::kSetFailed: return "set-failed";
-    case SetEventKind::kMismatch: return "mismatch";
     case SetEventKind::kLogFailed: return "log-failed";
     case SetEventKind::kSyncNeeded: return "sync-needed";
   }

@@ -66,8 +66,6 @@ struct Io {
   // The engine's own while the Io is its, meaningless to others.
   Io* next = nullptr;
   uint64_t done = 0;
-  nanos_t engine_time = 0;
-  uint64_t engine_word = 0;
   void* engine_state = nullptr;
 };
 inline constexpr unsigned kMaxIov = 256;

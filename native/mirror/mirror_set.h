@@ -43,21 +43,10 @@ namespace dmiofs {
 
 enum class ReadPolicy : uint8_t { kPrimary, kRoundRobin, kFastest };
 enum class SetState : uint8_t { kComplete, kDegraded, kFailed };
-enum class SyncAction : uint8_t { kIdle, kResync, kRecover, kCheck, kRepair, kFrozen };
 const char* to_string(SetState state);
-const char* to_string(SyncAction action);
 
-// Something that `dmiofs monitor` tells (src/mirror/event.ts).
-enum class SetEventKind : uint8_t {
-  kLegFailed,
-  kDegradedAtStart,
-  kResyncStarted,
-  kResyncFinished,
-  kSetFailed,
-  kMismatch,
-  kLogFailed,
-  kSyncNeeded
-};
+// What the set tells by itself, for `dmiofs monitor`; of sync actions the loop that runs them tells (src/mirror/event.ts).
+enum class SetEventKind : uint8_t { kLegFailed, kDegradedAtStart, kSetFailed, kLogFailed, kSyncNeeded };
 struct SetEvent {
   SetEventKind kind;
   int leg = -1;  // -1: the set

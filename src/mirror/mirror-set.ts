@@ -224,15 +224,12 @@ export class MirrorSet {
         break;
       case 'set-failed':
       case 'log-failed':
-      case 'mismatch':
         this.#tell(event.kind, { errno });
         break;
       case 'sync-needed':
         this.#sync.start();
         break;
       case 'degraded-at-start':
-      case 'resync-started':
-      case 'resync-finished':
         break; // told from here
       default:
         event.kind satisfies never;

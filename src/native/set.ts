@@ -34,15 +34,7 @@ export interface SetLogOptions {
   readonly start: 'any' | 'majority' | 'all';
 }
 
-export type SetEventKind =
-  | 'leg-failed'
-  | 'degraded-at-start'
-  | 'resync-started'
-  | 'resync-finished'
-  | 'set-failed'
-  | 'mismatch'
-  | 'log-failed'
-  | 'sync-needed';
+export type SetEventKind = 'leg-failed' | 'degraded-at-start' | 'set-failed' | 'log-failed' | 'sync-needed';
 
 export interface SetEvent {
   readonly kind: SetEventKind;

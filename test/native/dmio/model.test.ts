@@ -18,7 +18,6 @@ import {
   READ,
   WRITE,
 } from '../../../src/dmio/index.js';
-import { assertNever } from '../../../src/util/assert-never.js';
 import { Disks, pageList, pattern } from '../../helpers/dmio.js';
 
 const SECTORS = 256;
@@ -97,7 +96,7 @@ function memory(
       };
     }
     default:
-      return assertNever(made.kind);
+      throw new Error(made.kind satisfies never);
   }
 }
 
