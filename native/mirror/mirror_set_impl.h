@@ -1,5 +1,5 @@
 // The inside of MirrorSet, shared by its parts: mirror_set.cc, write_path.cc, zero_path.cc, read_path.cc,
-// leg_states.cc, leg_changes.cc, set_state.cc, recovery.cc, scrub.cc, background.cc.
+// leg_states.cc, leg_changes.cc, set_state.cc, recovery.cc, scrub.cc, scrub_repair.cc, background.cc.
 //
 // Who waits for what (so that nothing can wait in a circle):
 // - range lock -> buffer -> nothing. A thread takes its range first and holds at most one pooled buffer, none
@@ -221,6 +221,8 @@ struct MirrorSet::Impl {
   int compare_piece(ScrubPass* pass, uint64_t offset, size_t length);
   int legs_alike(ScrubPass* pass, uint64_t offset, size_t length);
   int find_in_piece(ScrubPass* pass, uint64_t offset, size_t length, bool* again);
+
+  // scrub_repair.cc
   bool repair_differences(ScrubPass* pass, uint64_t offset);
   bool repair_one(ScrubPass* pass, uint64_t offset, Difference* difference);
   bool step_aside(ScrubPass* pass, const Difference& difference);
