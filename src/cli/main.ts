@@ -32,7 +32,7 @@ function exitCodeOf(error: unknown, command: string | undefined): number {
 
 function report(error: unknown): void {
   if (error instanceof ExitError) return;
-  for (const line of messageOf(error).split('\n')) process.stderr.write(`dmiofs: ${line}\n`);
+  for (const line of messageOf(error).trimEnd().split('\n')) process.stderr.write(`dmiofs: ${line}\n`);
   const expected = error instanceof UsageError || isDmiofsError(error) || isNativeError(error);
   if (!expected && error instanceof Error && error.stack !== undefined)
     process.stderr.write(`${error.stack}\n`);

@@ -102,6 +102,12 @@ describe('table and from-table', () => {
       config,
       `version: 1\nstate_dir: ${folder}/state\nsets:\n  data:\n    size: 64MiB\n    regions:\n      - device: ./c.img\n      - device: ./d.img\n`,
     );
+    const early = await dmiofs('table', config).catch((error: unknown) => error);
+    expect(early).toMatchObject({ code: 1, stdout: '' });
+    expect(early).toHaveProperty(
+      'stderr',
+      expect.stringMatching(/data\.log is not there: dmiofs init makes it\n$/),
+    );
     await dmiofs('init', config);
     const { stdout, stderr } = await dmiofs('table', config);
     const log = join(folder, 'state/data.log');

@@ -2,10 +2,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { loadConfig } from '../../config/load.js';
 import { type ResolvedSet, resolveConfig } from '../../config/resolve.js';
+import { DmiofsError } from '../../errors.js';
 import { formatDmTable } from '../../mirror/dm-table.js';
 import { kernelTable, type TableDevice, type TableSet } from '../../mirror/log.js';
 import { native } from '../../native/binding.js';
 import type { DeviceProbe } from '../../native/device.js';
+import { isNativeError } from '../../native/error.js';
 import type { LogInspection } from '../../native/log.js';
 import { defineCommand } from '../command.js';
 
@@ -50,6 +52,19 @@ function deviceOf(path: string, kind: TableDevice['kind']): TableDevice {
   return { path, kind, loop: kind === 'file' ? loopOf(path) : null };
 }
 
+function logKind(
+  { name, logPath }: ResolvedSet,
+  probeDevice: (path: string) => DeviceProbe,
+): TableDevice['kind'] {
+  try {
+    return probeDevice(logPath).kind;
+  } catch (error) {
+    if (!isNativeError(error) || error.code !== 'ENOENT') throw error;
+    const message = `set ${name}: its log ${logPath} is not there: dmiofs init makes it`;
+    throw new DmiofsError('ERR_DMIOFS_TABLE', message, { cause: error });
+  }
+}
+
 function tableSetOf(set: ResolvedSet, logKind: TableDevice['kind']): TableSet {
   return {
     name: set.name,
@@ -78,7 +93,7 @@ export const tableCommand = defineCommand<{ config: string; set: string | undefi
       checkUse: false,
       only: set === undefined ? undefined : [set],
     });
-    const sets = config.sets.map((resolved) => tableSetOf(resolved, probeDevice(resolved.logPath).kind));
+    const sets = config.sets.map((resolved) => tableSetOf(resolved, logKind(resolved, probeDevice)));
     const { lines, remarks } = await tablesOf(sets, (path) => binding.inspectLog(path));
     for (const remark of remarks) process.stderr.write(`${remark}\n`);
     process.stdout.write(`${lines.join('\n')}\n`);
