@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { eventSchema } from '../mirror/event-schema.js';
 import { scrubSchema } from '../mirror/scrub-schema.js';
 import { mountStatusSchema } from '../mirror/status-schema.js';
+import { checkConfigSchema } from './check-config-schema.js';
 import { configSchema } from './schema.js';
 
 function text(title: string, schema: object): string {
@@ -15,6 +16,10 @@ export function jsonSchemas(): Readonly<Record<string, string>> {
     'dmiofs.schema.json': text(
       'dmiofs config file',
       z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' }),
+    ),
+    'check-config.schema.json': text(
+      'dmiofs check-config --json',
+      z.toJSONSchema(checkConfigSchema, { target: 'draft-7' }),
     ),
     'event.schema.json': text(
       'a line of dmiofs monitor --json',

@@ -1,6 +1,7 @@
 /** init and check-config as a user meets them: by the real command line, with real logs. */
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkConfigSchema } from '../../src/config/check-config-schema.js';
 import { dmiofs, MIB, Scene } from '../helpers/mounted.js';
 
 let scene: Scene;
@@ -93,6 +94,7 @@ test('check-config shows the sets as they would be, and makes nothing', async ()
       },
     ],
   });
+  expect(checkConfigSchema.safeParse(JSON.parse(stdout)).error).toBeUndefined();
   for (const name of ['a.img', 'b.img', 'state']) expect(existsSync(scene.path(name))).toBe(false);
 });
 

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import type { CheckedConfig } from '../../config/check-config-schema.js';
 import { loadConfig } from '../../config/load.js';
 import { type ResolvedConfig, resolveConfig } from '../../config/resolve.js';
 import { native } from '../../native/binding.js';
@@ -6,7 +7,7 @@ import { humanSize } from '../../util/size.js';
 import { defineCommand } from '../command.js';
 
 /** The sets as they would be, for machines. */
-function toJson(config: ResolvedConfig): object {
+function toJson(config: ResolvedConfig): CheckedConfig {
   return {
     version: 1,
     config: config.file,
@@ -65,7 +66,11 @@ export const checkConfigCommand = defineCommand<{ config: string; json: boolean 
   builder: (yargs) =>
     yargs
       .positional('config', { type: 'string', demandOption: true, describe: 'config file (YAML)' })
-      .option('json', { type: 'boolean', default: false, describe: 'print JSON' }),
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'print JSON (config/check-config.schema.json)',
+      }),
   handler: ({ config: file, json }) => {
     const binding = native();
     const config = resolveConfig(loadConfig(file), {
