@@ -1,4 +1,4 @@
-// The inside of MirrorSet, shared by its parts: mirror_set.cc, write_path.cc, zero_path.cc, read_path.cc,
+// The inside of MirrorSet, shared by its parts: mirror_set.cc, set_snapshot.cc, write_path.cc, zero_path.cc, read_path.cc,
 // leg_states.cc, leg_changes.cc, set_state.cc, recovery.cc, scrub.cc, scrub_repair.cc, background.cc.
 //
 // Who waits for what (so that nothing can wait in a circle):

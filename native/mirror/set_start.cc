@@ -73,6 +73,40 @@ LegRecord new_leg(const MirrorSetOptions& options, const LegOptions& given, uint
 
 }  // namespace
 
+Status check_shape(const MirrorSetOptions& options, uint32_t block) {
+  const auto refuse = [&options](const std::string& hint) {
+    return Error{EINVAL, "open set", options.name, hint};
+  };
+  if (options.legs.empty() || options.legs.size() > kMaxIoRegions)
+    return refuse("a mirror set has 1 to 64 legs");
+  if (options.count == 0) return refuse("it has no sectors");
+  for (const LegOptions& leg : options.legs) {
+    if (leg.replaces >= 0 && (static_cast<size_t>(leg.replaces) >= options.legs.size() ||
+                              options.legs[static_cast<size_t>(leg.replaces)].replaces >= 0)) {
+      return refuse(leg.device + " replaces a leg that there is not");
+    }
+  }
+  const std::string unit = std::to_string(block) + " bytes, a leg's logical block";
+  if (!is_aligned(bytes_of(options.count), block)) return refuse("its size is not a multiple of " + unit);
+  if (!std::has_single_bit(options.sync_region_sectors) || bytes_of(options.sync_region_sectors) < block) {
+    return refuse("the sync region size is not a power of two of at least " + unit);
+  }
+  for (const LegOptions& leg : options.legs) {
+    if (leg.bdev == nullptr) continue;
+    const DeviceInfo& info = leg.bdev->info();
+    if (!is_aligned(bytes_of(leg.sector), info.logical_block_size)) {
+      return refuse(leg.device + ": sector " + std::to_string(leg.sector) +
+                    " is not at a block of the device");
+    }
+    if (info.size_bytes < bytes_of(options.count) ||
+        bytes_of(leg.sector) > info.size_bytes - bytes_of(options.count)) {
+      return refuse(leg.device + ": the leg lies beyond the device's end");
+    }
+    if (!options.read_only && !info.writable) return refuse(leg.device + ": is not open for writing");
+  }
+  return ok_status();
+}
+
 Result<StartPlan> plan_start(const MirrorSetOptions& options, const SetRecord& record) {
   const auto other_shape = [&options](const std::string& what, uint64_t recorded, uint64_t given) {
     return Error{EINVAL, "start set", options.name,
