@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -14,13 +13,11 @@
 #include "base/scope_exit.h"
 #include "base/unique_fd.h"
 #include "mirror/disk_log.h"
+#include "mirror/log_place.h"
 #include "mirror/record_store.h"
 
 namespace dmiofs {
 namespace {
-
-constexpr uint64_t kSignatureBytes =
-    1 << 20;  // where file systems, volume managers and partition tables have theirs; at the end, too
 
 Error fail(const char* step, const std::string& object, int err, std::string hint = "") {
   return Error{err, step, object, std::move(hint)};
@@ -137,59 +134,6 @@ Status make_log_file(DmIo& dm_io, const std::string& path, const Layout& layout,
   return sync_folder(path);
 }
 
-// What is there, as far as it says whether we may write.
-struct Present {
-  LogHeader header;
-  bool blank = false;         // where we would write, and wherever a signature may be
-  bool record_blank = false;  // where the record goes: zeros, ones, or beyond a file's end
-  ParsedRecord record;
-};
-
-bool all_of_value(std::span<const uint8_t> bytes, uint8_t value) {
-  return std::all_of(bytes.begin(), bytes.end(), [value](uint8_t byte) { return byte == value; });
-}
-
-Result<Present> look(DmIo& dm_io, const std::shared_ptr<Device>& bdev, const LogGeometry& geometry) {
-  const std::string& path = bdev->info().path;
-  auto device = LogDevice::create(dm_io, bdev, 64 * 1024, 0);
-  if (!device.ok()) return device.error();
-  const uint64_t size = round_down(bdev->info().size_bytes, geometry.logical_block);
-  std::vector<uint8_t> head(
-      round_up(std::min(size, std::max(geometry.total_bytes(), kSignatureBytes)), geometry.logical_block));
-  if (const int err = device.value()->read(0, head); err != 0) return fail("read", path, -err);
-  std::vector<uint8_t> tail(std::min(size, kSignatureBytes));
-  if (const int err = device.value()->read(size - tail.size(), tail); err != 0)
-    return fail("read", path, -err);
-  // What follows a file's last whole block is out of direct I/O's reach.
-  std::vector<uint8_t> rest(bdev->info().size_bytes - size);
-  if (!rest.empty()) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.valid()) return fail("open", path, errno);
-    if (pread(fd.get(), rest.data(), rest.size(), static_cast<off_t>(size)) !=
-        static_cast<ssize_t>(rest.size())) {
-      return fail("read", path, EIO);
-    }
-  }
-
-  Present present;
-  present.header = parse_log_header(head);
-  present.blank = all_of_value(head, 0) && all_of_value(tail, 0) && all_of_value(rest, 0);
-  const auto part = [&](uint64_t offset, uint64_t length) {
-    const uint64_t from = std::min<uint64_t>(offset, head.size());
-    return std::span<const uint8_t>(head).subspan(from, std::min<uint64_t>(length, head.size() - from));
-  };
-  const auto slots = part(geometry.record_offset(), 2 * geometry.slot_stride());
-  present.record_blank = all_of_value(slots, 0) || all_of_value(slots, 0xff);
-  present.record = parse_record(part(geometry.slot_offset(0), geometry.slot_stride()),
-                                part(geometry.slot_offset(1), geometry.slot_stride()), geometry);
-  if (present.record.newest < 0 && present.header.state == LogHeaderState::kValid) {
-    // A log of dmiofs for another number of sync regions.
-    const ParsedLog other = parse_log(head, geometry.logical_block);
-    if (other.record.newest >= 0) present.record = other.record;
-  }
-  return present;
-}
-
 Status extend_file(const std::string& path, uint64_t from, uint64_t to) {
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd.valid()) return fail("open log", path, errno);
@@ -201,26 +145,26 @@ Result<LogCreation> lay_out_in_place(DmIo& dm_io, const CreateLogOptions& option
   if (!opened.ok()) return opened.error();
   std::shared_ptr<Device> bdev = opened.take();
   const LogGeometry geometry = geometry_on(*bdev, options.count, options.sync_region_sectors);
-  auto looked = look(dm_io, bdev, geometry);
+  auto looked = look_at_log_place(dm_io, bdev, geometry);
   if (!looked.ok()) return looked.error();
-  const Present& present = looked.value();
+  const LogPlace& place = looked.value();
   const auto refuse = [&](int err, const std::string& why) {
     return fail("create log", options.path, err, why);
   };
-  if (present.record.newest >= 0)
+  if (place.record.newest >= 0)
     return refuse(EEXIST, "it is the log of a set already; `dmiofs init` never overwrites one");
-  if (present.header.owner) {
+  if (place.header.owner) {
     return refuse(
         EUCLEAN,
-        "it is the log of a set whose record is lost (" + to_string(*present.header.owner) +
+        "it is the log of a set whose record is lost (" + to_string(*place.header.owner) +
             "): which leg is right cannot be told from it; if you know, put that leg first and wipe the log");
   }
-  const bool adopt = present.header.state == LogHeaderState::kValid;
-  if (!adopt && !present.blank) {
+  const bool adopt = place.header.state == LogHeaderState::kValid;
+  if (!adopt && !place.blank) {
     return refuse(EINVAL,
                   "it is neither blank nor a dirty region log; if nothing on it is needed, wipe it first");
   }
-  if (adopt && !present.record_blank)
+  if (adopt && !place.record_blank)
     return refuse(EINVAL, "there is something behind the kernel's log, where the record of the set goes");
   const uint64_t size = bdev->info().size_bytes;
   if (size < geometry.total_bytes()) {
@@ -243,25 +187,6 @@ Result<LogCreation> lay_out_in_place(DmIo& dm_io, const CreateLogOptions& option
 }
 
 }  // namespace
-
-Uuid make_uuid() {
-  Uuid uuid;
-  // Never short and never interrupted for so few bytes (getrandom(2)).
-  if (getrandom(uuid.data(), uuid.size(), 0) != static_cast<ssize_t>(uuid.size())) std::abort();
-  uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);
-  uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
-  return uuid;
-}
-
-std::string to_string(const Uuid& uuid) {
-  std::string text;
-  for (size_t i = 0; i < uuid.size(); i++) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += "0123456789abcdef"[uuid[i] >> 4];
-    text += "0123456789abcdef"[uuid[i] & 15];
-  }
-  return text;
-}
 
 Result<LogCreation> create_log(DmIo& dm_io, const CreateLogOptions& options) {
   const LogGeometry wanted{options.count, options.sync_region_sectors, 512};

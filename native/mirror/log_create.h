@@ -41,8 +41,4 @@ Result<LogCreation> create_log(DmIo& dm_io, const CreateLogOptions& options);
 Status relayout_log(DmIo& dm_io, const std::string& path, sector_t count, sector_t sync_region_sectors,
                     SetRecord* record);
 
-// A random one (RFC 9562, version 4).
-Uuid make_uuid();
-std::string to_string(const Uuid& uuid);
-
 }  // namespace dmiofs

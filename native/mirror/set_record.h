@@ -7,7 +7,6 @@
 // THREAD SAFETY: a value. Format on disk: docs/disk-format.md.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,10 +14,9 @@
 #include <vector>
 
 #include "mirror/leg.h"
+#include "mirror/uuid.h"
 
 namespace dmiofs {
-
-using Uuid = std::array<uint8_t, 16>;
 
 struct LegRecord {
   Uuid uuid{};
