@@ -48,20 +48,25 @@ struct FaultRule {
 
 class FaultRules {
  public:
-  FaultRules();
-  ~FaultRules();
-
   uint64_t add(FaultRule rule);
   bool remove(uint64_t id);  // releases what it made hang
   void clear();
   std::vector<FaultRule> list() const;
   uint64_t hits(uint64_t id) const;  // how often it acted
 
-  struct Impl;
-  Impl& impl() { return *impl_; }
+  // For the engine. choose: the rule that acts on this Io, counted as such; false: none.
+  bool choose(const Io& io, FaultRule* chosen);
+  bool has(uint64_t id) const;
 
  private:
-  const std::unique_ptr<Impl> impl_;
+  struct Entry {
+    FaultRule rule;
+    uint64_t seen = 0;
+    uint64_t acted = 0;
+  };
+  mutable Mutex mutex_;
+  std::vector<Entry> entries_ GUARDED_BY(mutex_);
+  uint64_t next_id_ GUARDED_BY(mutex_) = 1;
 };
 
 std::shared_ptr<Engine> make_fault_engine(std::shared_ptr<Engine> inner, std::shared_ptr<FaultRules> rules);

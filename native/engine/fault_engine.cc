@@ -1,4 +1,5 @@
-// The fault engine: see fault.h. A tool for rehearsals and tests: unlike the other engines it may allocate.
+// The fault engine: see fault.h; which rule acts on an Io: fault_rules.cc. A tool for rehearsals and tests: unlike
+// the other engines it may allocate.
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -11,107 +12,6 @@ namespace {
 
 constexpr nanos_t kHangPoll = 10 * kNanosPerMilli;  // how soon an Io that hangs sees its rule gone
 
-// splitmix64 of seed and count: the k-th draw of a rule depends on nothing else.
-uint64_t draw(uint64_t seed, uint64_t k) {
-  uint64_t z = seed + (k + 1) * 0x9E3779B97F4A7C15ull;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-  return z ^ (z >> 31);
-}
-
-// Whether the action means anything for this kind of I/O.
-bool applies(FaultAction action, IoOp op) {
-  switch (action) {
-    case FaultAction::kTorn: return op == IoOp::kWrite;
-    case FaultAction::kDrop: return op != IoOp::kRead;
-    case FaultAction::kCorrupt: return op == IoOp::kRead;
-    case FaultAction::kError:
-    case FaultAction::kErrorAfter:
-    case FaultAction::kDelay:
-    case FaultAction::kHang: return true;
-  }
-  return true;
-}
-
-bool matches(const FaultRule& rule, const Io& io) {
-  if (!applies(rule.action, io.op)) return false;
-  if ((rule.ops & (1u << static_cast<unsigned>(io.op))) == 0) return false;
-  if (!rule.device.empty() && rule.device != io.device->info().path) return false;
-  if (io.op == IoOp::kFlush) return true;
-  return io.offset <= rule.last_byte && io.offset + io.length > rule.first_byte;
-}
-
-}  // namespace
-
-struct FaultRules::Impl {
-  struct Entry {
-    FaultRule rule;
-    uint64_t seen = 0;
-    uint64_t acted = 0;
-  };
-  mutable Mutex mutex;
-  std::vector<Entry> entries GUARDED_BY(mutex);
-  uint64_t next_id GUARDED_BY(mutex) = 1;
-
-  // The rule that acts on this Io; false: none.
-  bool choose(const Io& io, FaultRule* chosen) {
-    MutexLock lock(mutex);
-    for (Entry& entry : entries) {
-      if (!matches(entry.rule, io)) continue;
-      const uint64_t match = entry.seen++;
-      if (match < entry.rule.skip || entry.acted >= entry.rule.times) continue;
-      if (draw(entry.rule.seed, match) % 1'000'000 >= entry.rule.chance_per_million) continue;
-      entry.acted++;
-      *chosen = entry.rule;
-      return true;
-    }
-    return false;
-  }
-
-  bool has(uint64_t id) const {
-    MutexLock lock(mutex);
-    return std::any_of(entries.begin(), entries.end(),
-                       [id](const Entry& entry) { return entry.rule.id == id; });
-  }
-};
-
-FaultRules::FaultRules() : impl_(std::make_unique<Impl>()) {}
-FaultRules::~FaultRules() = default;
-
-uint64_t FaultRules::add(FaultRule rule) {
-  MutexLock lock(impl_->mutex);
-  rule.id = impl_->next_id++;
-  impl_->entries.push_back({std::move(rule), 0, 0});
-  return impl_->entries.back().rule.id;
-}
-
-bool FaultRules::remove(uint64_t id) {
-  MutexLock lock(impl_->mutex);
-  return std::erase_if(impl_->entries, [id](const Impl::Entry& entry) { return entry.rule.id == id; }) > 0;
-}
-
-void FaultRules::clear() {
-  MutexLock lock(impl_->mutex);
-  impl_->entries.clear();
-}
-
-std::vector<FaultRule> FaultRules::list() const {
-  MutexLock lock(impl_->mutex);
-  std::vector<FaultRule> rules;
-  for (const Impl::Entry& entry : impl_->entries) rules.push_back(entry.rule);
-  return rules;
-}
-
-uint64_t FaultRules::hits(uint64_t id) const {
-  MutexLock lock(impl_->mutex);
-  for (const Impl::Entry& entry : impl_->entries) {
-    if (entry.rule.id == id) return entry.acted;
-  }
-  return 0;
-}
-
-namespace {
-
 class FaultQueue final : public IoQueue {
  public:
   FaultQueue(std::unique_ptr<IoQueue> inner, std::shared_ptr<FaultRules> rules)
@@ -121,7 +21,7 @@ class FaultQueue final : public IoQueue {
     in_flight_++;
     Faulted* faulted = take();
     faulted->original = io;
-    if (!rules_->impl().choose(*io, &faulted->rule)) {
+    if (!rules_->choose(*io, &faulted->rule)) {
       faulted->acts = false;
       forward(faulted);
       return;
@@ -268,7 +168,7 @@ class FaultQueue final : public IoQueue {
   void release_hanging() {
     for (size_t i = 0; i < hanging_.size();) {
       Faulted* faulted = hanging_[i];
-      if (rules_->impl().has(faulted->rule.id)) {
+      if (rules_->has(faulted->rule.id)) {
         i++;
         continue;
       }
