@@ -1,5 +1,16 @@
 /** A change of a set's legs in the text of a config: comments and order stay. */
-import { isMap, isScalar, isSeq, type Document, type YAMLMap, type YAMLSeq } from 'yaml';
+import {
+  type Alias,
+  type Document,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  Scalar,
+  visit,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml';
 import { DmiofsError } from '../errors.js';
 import type { LegChange, LegPlace } from '../mirror/legs-keeper.js';
 import { formatSize } from '../util/size.js';
@@ -24,9 +35,51 @@ function regionAt(file: string, set: string, regions: YAMLSeq, leg: number): YAM
   return region;
 }
 
-function put(region: YAMLMap, { device, sector }: LegPlace): void {
-  region.set('device', device);
-  if (sector !== 0 || region.has('sector')) region.set('sector', sector);
+/** Takes `going` away by `take`. What in it is an anchor of others goes on in the first alias of it, which the others then follow. */
+function takeAway(document: Document, going: unknown, take: () => void): void {
+  const leaving = new Set<unknown>();
+  visit(going as Node, {
+    Node: (_, node) => {
+      leaving.add(node);
+    },
+  });
+  const anchorOf = new Map<Alias, Node>();
+  visit(document, {
+    Alias: (_, alias) => {
+      const anchored = alias.resolve(document);
+      if (anchored !== undefined && leaving.has(anchored)) anchorOf.set(alias, anchored);
+    },
+  });
+  take();
+  const handed = new Set<Node>();
+  visit(document, {
+    Alias: (_, alias) => {
+      const anchored = anchorOf.get(alias);
+      if (anchored === undefined || handed.has(anchored)) return undefined;
+      handed.add(anchored);
+      const { comment, commentBefore, spaceBefore } = alias;
+      return Object.assign(anchored.clone() as Node, { comment, commentBefore, spaceBefore });
+    },
+  });
+}
+
+/** Comments and quotes stay; an anchor does not: whoever follows it means the old value. */
+function putScalar(document: Document, region: YAMLMap, key: string, value: string | number): void {
+  const old: unknown = region.get(key, true);
+  if (!isScalar(old)) {
+    region.set(key, value);
+    return;
+  }
+  const { comment, commentBefore, spaceBefore, type } = old;
+  const fresh = Object.assign(new Scalar(value), { comment, commentBefore, spaceBefore, type });
+  takeAway(document, old, () => {
+    region.set(key, fresh);
+  });
+}
+
+function put(document: Document, region: YAMLMap, { device, sector }: LegPlace): void {
+  putScalar(document, region, 'device', device);
+  if (sector !== 0 || region.has('sector')) putScalar(document, region, 'sector', sector);
 }
 
 function scalar(region: YAMLMap, key: string): unknown {
@@ -53,11 +106,12 @@ function apply(file: string, document: Document, set: string, change: LegChange)
       addRegion(document, regions, change);
       return;
     case 'remove':
-      regionAt(file, set, regions, change.leg);
-      regions.items.splice(change.leg, 1);
+      takeAway(document, regionAt(file, set, regions, change.leg), () => {
+        regions.items.splice(change.leg, 1);
+      });
       return;
     case 'place':
-      put(regionAt(file, set, regions, change.leg), change);
+      put(document, regionAt(file, set, regions, change.leg), change);
       return;
     case 'replace': {
       const { device, sector } = change;
@@ -70,7 +124,7 @@ function apply(file: string, document: Document, set: string, change: LegChange)
       const region = regionAt(file, set, regions, change.leg);
       const coming = region.get('replacement', true);
       if (!isMap(coming)) throw byHand(file, `sets.${set}.regions[${String(change.leg)}].replacement`);
-      put(region, {
+      put(document, region, {
         device: String(scalar(coming, 'device')),
         sector: Number(scalar(coming, 'sector') ?? 0),
       });
@@ -116,7 +170,9 @@ export function editLegs(
   apply(file, document, set, change);
   if (size !== undefined) document.setIn(['sets', set, 'size'], formatSize(size));
   const indent = jsonIndent(text);
-  return indent === undefined
-    ? document.toString(styleOf(text))
-    : `${JSON.stringify(document.toJS(), null, indent)}\n`;
+  const changed =
+    indent === undefined
+      ? document.toString(styleOf(text))
+      : `${JSON.stringify(document.toJS(), null, indent)}\n`;
+  return /\r\n/.test(text) && !/[^\r]\n/.test(text) ? changed.replaceAll('\n', '\r\n') : changed;
 }

@@ -1,5 +1,6 @@
 /** Changes of a set's legs in the text of a config: what a person wrote around them stays. */
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { editLegs } from '../../../src/config/edit-legs.js';
 import type { LegChange } from '../../../src/mirror/legs-keeper.js';
 
@@ -77,6 +78,48 @@ describe('a change of the legs in a config', () => {
       version: 1,
       sets: { s: { regions: [{ device: 'a' }, { device: 'b' }], size: 512 } },
     });
+  });
+
+  test('changes no other leg that follows an anchor of this one', () => {
+    const shared = `version: 1
+sets:
+  s:
+    regions:
+      - device: &disk /dev/a # left
+        sector: &start 2048
+      - device: /dev/b
+        sector: *start
+  t:
+    regions: [{device: *disk, sector: 9000}, {device: /dev/b, sector: *start}]
+`;
+    const others = (text: string): unknown => {
+      const { sets } = parse(text) as { sets: { s: { regions: unknown[] }; t: unknown } };
+      return [sets.s.regions.at(-1), sets.t];
+    };
+    for (const change of [
+      { kind: 'place', leg: 0, device: '/dev/c', sector: 64 },
+      { kind: 'remove', leg: 0 },
+    ] as const) {
+      const edited = edit(change, shared, 's');
+      expect(others(edited)).toEqual(others(shared));
+      expect(edited).toContain('sector: &start 2048');
+    }
+    expect(edit({ kind: 'place', leg: 0, device: '/dev/c', sector: 64 }, shared, 's')).toBe(
+      shared
+        .replace('&disk /dev/a #', '/dev/c #')
+        .replace('&start 2048', '64')
+        .replace('*start', '&start 2048')
+        .replace('*disk', '&disk /dev/a'),
+    );
+    const coming = edit({ kind: 'replace', leg: 0, device: '/dev/c', sector: 64 }, shared, 's');
+    expect(others(edit({ kind: 'promote', leg: 0 }, coming, 's'))).toEqual(others(shared));
+  });
+
+  test('keeps the ends of lines', () => {
+    const crlf = TEXT.replaceAll('\n', '\r\n');
+    expect(edit({ kind: 'remove', leg: 1 }, crlf)).toBe(
+      edit({ kind: 'remove', leg: 1 }).replaceAll('\n', '\r\n'),
+    );
   });
 
   test('does not touch what an alias shares', () => {
