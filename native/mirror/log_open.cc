@@ -23,7 +23,8 @@ Result<std::shared_ptr<Device>> open_device(const OpenLogOptions& options) {
   how.need_alignment = kMaxLogicalBlockSize;
   auto bdev = Device::open(options.path, how);
   if (!bdev.ok() && bdev.error().err == ENOENT)
-    return refuse(options, ENOENT, "the log is missing", "and run `dmiofs init`");
+    return refuse(options, ENOENT, "the log is missing. If the set is new, run `dmiofs init` first. Else",
+                  "and run `dmiofs init`");
   return bdev;
 }
 

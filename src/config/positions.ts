@@ -60,7 +60,8 @@ export function pathAt(document: Document, offset: number): KeyPath {
     if (isMap(node)) {
       const pair = node.items.find(({ key, value }) => offset < Math.max(endOf(key), endOf(value)));
       if (pair === undefined) return path;
-      path.push(isScalar(pair.key) ? String(pair.key.value) : String(pair.key));
+      if (!isScalar(pair.key)) return path;
+      path.push(String(pair.key.value));
       if (offset < endOf(pair.key)) return path;
       node = pair.value;
     } else if (isSeq(node)) {

@@ -65,7 +65,10 @@ class Resolver {
     const { only } = this.#options;
     for (const name of only ?? []) {
       if (!this.#config.sets.some((set) => set.name === name))
-        this.#refuse(['sets'], `there is no set ${JSON.stringify(name)} in this config`);
+        this.#refuse(
+          ['sets'],
+          `there is no set ${JSON.stringify(name)} in this config; it has ${this.#config.sets.map((set) => set.name).join(', ')}`,
+        );
     }
     this.#checkStateDir();
     const sets = this.#config.sets.flatMap((set) => {

@@ -94,7 +94,10 @@ export const logSchema = z.strictObject({
 
 export const setSchema = z.strictObject({
   regions: z
-    .array(regionSchema, 'must be a list of I/O regions, each with a device')
+    .array(regionSchema, {
+      error: ({ input }) =>
+        `${input === undefined ? 'is missing: it is' : 'must be'} a list of I/O regions, each with a device`,
+    })
     .min(1, 'must name at least one I/O region')
     .max(64, 'must name at most 64 I/O regions')
     .describe('The legs, in order: 1 to 64'),

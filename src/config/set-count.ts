@@ -64,7 +64,7 @@ export function countOfSet(
     else
       refuse(
         at,
-        'has no device that can be opened, and neither size nor count: dmiofs init creates missing image files of a set with a size',
+        'none of its devices is there, and neither size nor count tells how large it is; with a size dmiofs init creates missing image files',
       );
     return undefined;
   }

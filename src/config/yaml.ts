@@ -44,6 +44,7 @@ export function readText(file: string): string {
 function messageFor(error: YAMLError): string {
   if (error.code === 'DUPLICATE_KEY')
     return 'is there twice: a key, and so the name of a set, must be unique';
+  if (error.code === 'TAB_AS_INDENT') return 'is indented with a tab: YAML takes blanks only';
   if (error.code === 'NON_STRING_KEY') return 'a key must be plain text';
   return (error.message.split('\n')[0] ?? error.message).replace(/ at line \d+, column \d+:?$/, '');
 }
@@ -77,7 +78,9 @@ export function parseYaml(file: string, text: string): ParsedYaml {
       message,
     };
   };
-  const problems = [...document.errors, ...document.warnings];
+  // A tab makes the rest of the file mean something else: what is wrong with that is no news.
+  const tabs = document.errors.filter(({ code }) => code === 'TAB_AS_INDENT');
+  const problems = tabs.length > 0 ? tabs : [...document.errors, ...document.warnings];
   const issues = problems.map((error) => issueAt(error.pos[0], messageFor(error)));
   if (document.errors.some((error) => error.code !== 'DUPLICATE_KEY')) throw new ConfigError(file, issues);
   try {

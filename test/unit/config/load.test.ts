@@ -152,7 +152,7 @@ describe('an I/O region', () => {
     expect(refusals(of(64))).toEqual([]);
     expect(refusals(of(65))).toEqual(['c.yaml:4:14: sets.data.regions: must name at most 64 I/O regions']);
     expect(refusals('version: 1\nsets:\n  data: {}\n')).toEqual([
-      'c.yaml:3:9: sets.data.regions: must be a list of I/O regions, each with a device',
+      'c.yaml:3:9: sets.data.regions: is missing: it is a list of I/O regions, each with a device',
     ]);
   });
 });

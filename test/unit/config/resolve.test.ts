@@ -150,7 +150,7 @@ describe('refused', () => {
     [
       'a set that is not in the file',
       one('device: a.img'),
-      ['c.yaml:4:3: sets: there is no set "t" in this config'],
+      ['c.yaml:4:3: sets: there is no set "t" in this config; it has s'],
       { only: ['t'] },
     ],
   ])('%s', (_, sets, expected, options) => {
