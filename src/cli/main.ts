@@ -63,9 +63,18 @@ async function runByYargs(commands: readonly Command[], args: readonly string[])
     .parserConfiguration({ 'parse-numbers': false, 'parse-positional-numbers': false })
     .check(refuseRepeated)
     .exitProcess(false)
+    .epilogue('Manual: dmiofs(8), dmiofs.yaml(5), mount.dmiofs(8). How to run it: docs/operations.md')
     .fail((message, error) => {
       if (error instanceof Error) throw error;
-      throw new UsageError(`${message}\nTry dmiofs --help.`);
+      const [name = ''] = args;
+      const named = commands.find(({ command }) => String(command).split(' ')[0] === name);
+      const hint =
+        named === undefined
+          ? 'Try dmiofs --help.'
+          : `Usage: dmiofs ${String(named.command)}\nTry dmiofs ${name} --help.`;
+      // Its own words count arguments without naming one: the usage does.
+      const what = message.startsWith('Not enough non-option arguments') ? 'too few arguments' : message;
+      throw new UsageError(`${what}\n${hint}`);
     });
   for (const command of commands) parser = parser.command(command);
   const asked = args[0] === '--get-yargs-completions';

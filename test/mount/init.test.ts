@@ -113,7 +113,10 @@ test('check-config of a set that is mounted finds nothing wrong with that, and i
 });
 
 test.each([
-  [['init'], /Not enough non-option arguments/],
+  [
+    ['init'],
+    /^dmiofs: too few arguments\ndmiofs: Usage: dmiofs init <config>\ndmiofs: Try dmiofs init --help.\n$/,
+  ],
   [['check-config', 'x', '--jsn'], /Unknown argument: jsn/],
   [['chek-config', 'x'], /Did you mean check-config\?/],
   [[], /name a command/],

@@ -1,10 +1,11 @@
-import Table from 'cli-table3';
 import type { CheckedConfig } from '../../config/check-config-schema.js';
 import { loadConfig } from '../../config/load.js';
-import { type ResolvedConfig, resolveConfig } from '../../config/resolve.js';
+import { type ResolvedConfig, type ResolvedSet, resolveConfig } from '../../config/resolve.js';
 import { native } from '../../native/binding.js';
-import { humanSize } from '../../util/size.js';
+import { printable } from '../../util/printable.js';
+import { formatSize, humanSize } from '../../util/size.js';
 import { defineCommand } from '../command.js';
+import { plainTable } from '../plain-table.js';
 
 /** The sets as they would be, for machines. */
 function toJson(config: ResolvedConfig): CheckedConfig {
@@ -39,25 +40,37 @@ function toJson(config: ResolvedConfig): CheckedConfig {
   };
 }
 
-function toTable(config: ResolvedConfig): string {
-  const table = new Table({
-    head: ['set', 'size', 'leg', 'device', 'sector', 'count', ''],
-    style: { head: [], border: [] },
-  });
-  for (const set of config.sets) {
-    for (const [index, leg] of set.legs.entries()) {
-      table.push([
-        index === 0 ? set.name : '',
-        index === 0 ? humanSize(set.count * 512) : '',
-        index,
-        leg.device,
-        leg.sector,
-        set.count,
-        leg.probe === undefined ? 'missing' : '',
-      ]);
-    }
-  }
-  return table.toString();
+const timeoutOf = (milliseconds: number): string =>
+  milliseconds === 0 ? 'none' : `${String(milliseconds / 1000)}s`;
+
+function settings(set: ResolvedSet): string {
+  return [
+    `log ${printable(set.logPath)}`,
+    `sync regions of ${formatSize(set.syncRegionSectors * 512)}`,
+    `read_policy ${set.readPolicy}`,
+    `io_timeout ${timeoutOf(set.ioTimeoutMs)}`,
+    `start ${set.start}`,
+    `mode ${set.mode.toString(8).padStart(4, '0')} of ${String(set.uid)}:${String(set.gid)}`,
+    `truncate ${set.truncate}`,
+    `cache ${set.cache}`,
+    ...(set.readOnly ? ['read-only'] : []),
+  ].join(', ');
+}
+
+function toText({ sets }: ResolvedConfig): string {
+  const rows = sets.flatMap((set) =>
+    [...set.legs, ...set.replacements].map((leg, index) => [
+      index === 0 ? printable(set.name) : '',
+      index === 0 ? humanSize(set.count * 512) : '',
+      'replaces' in leg ? `for ${String(leg.replaces)}` : String(index),
+      printable(leg.device),
+      String(leg.sector),
+      String(set.count),
+      leg.probe === undefined ? 'missing' : 'found',
+    ]),
+  );
+  const table = plainTable(['set', 'size', 'leg', 'device', 'sector', 'count', 'device is'], rows);
+  return [table, '', ...sets.map((set) => `${printable(set.name)}: ${settings(set)}`)].join('\n');
 }
 
 export const checkConfigCommand = defineCommand<{ config: string; json: boolean }>({
@@ -76,6 +89,6 @@ export const checkConfigCommand = defineCommand<{ config: string; json: boolean 
     const config = resolveConfig(loadConfig(file), {
       probeDevice: (path) => binding.probeDevice(path),
     });
-    process.stdout.write(`${json ? JSON.stringify(toJson(config), null, 2) : toTable(config)}\n`);
+    process.stdout.write(`${json ? JSON.stringify(toJson(config), null, 2) : toText(config)}\n`);
   },
 });

@@ -12,7 +12,7 @@ import { findSet, legOf, statusOf } from '../mounted.js';
 const REASONS: Readonly<Record<string, string>> = {
   EINVAL: "it was refused as wrong: the daemon's log (in the config's state_dir) has the reason",
   EBUSY: 'its device is in use, or has not yet answered a write that timed out: try again when it has',
-  EALREADY: 'the leg is out, or being replaced, already',
+  EALREADY: 'the leg is being replaced already',
   EAGAIN: 'others are being copied from it: dmiofs wait, then try again',
   ENOSPC: 'the device is smaller than the set',
   E2BIG: 'a set has at most 64 legs',
@@ -27,12 +27,10 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 const LAST_LEG = 'it is the last in-sync leg: without it nothing could be read';
 const SYNCING = 'another sync action runs: dmiofs wait, then try again';
-/** EBUSY, by verb. */
-const BUSY: Readonly<Record<string, string>> = {
-  fail: LAST_LEG,
-  remove: LAST_LEG,
-  check: SYNCING,
-  repair: SYNCING,
+/** What an errno means for some verbs. */
+const SPECIAL: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  EBUSY: { fail: LAST_LEG, remove: LAST_LEG, check: SYNCING, repair: SYNCING },
+  EALREADY: { fail: 'the leg is out already' },
 };
 
 /** Sends one verb; a refusal's reason is in the daemon's log, its errno here. */
@@ -45,7 +43,7 @@ export async function sendVerb(file: string, verb: string): Promise<void> {
     // Of a file or a daemon that is not there: whoever looks for them says so.
     if (['ENOENT', 'ENOTCONN', 'ECONNABORTED'].includes(code)) await statusOf(native(), place);
     const [name = ''] = verb.split(' ');
-    const text = (code === 'EBUSY' ? BUSY[name] : undefined) ?? REASONS[code] ?? code;
+    const text = SPECIAL[code]?.[name] ?? REASONS[code] ?? code;
     throw new DmiofsError('ERR_DMIOFS_CONTROL', `${verb} ${file}: ${text}`, { cause: error });
   }
 }

@@ -6,6 +6,7 @@ import { DmiofsError } from '../../errors.js';
 import type { LegChange, RunningLegs } from '../../mirror/legs-keeper.js';
 import type { SetStatus } from '../../mirror/status.js';
 import { native } from '../../native/binding.js';
+import { isNativeError } from '../../native/error.js';
 import { type Command, defineCommand } from '../command.js';
 import { findSet, legOf, statusOf } from '../mounted.js';
 import { fileOption, legOption, sendVerb } from './control.js';
@@ -40,7 +41,18 @@ const defined = (set: SetStatus, leg: number): number =>
   set.legs.slice(0, leg).filter(({ replaces }) => replaces === null).length;
 
 function dryRun({ set, keeper }: Mounted, change: LegChange): void {
-  keeper.prepare(set.name, running(set), change).abandon();
+  try {
+    keeper.prepare(set.name, running(set), change).abandon();
+  } catch (error) {
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (!isNativeError(cause) || cause.code !== 'ENOENT' || !('device' in change)) throw error;
+    const { device } = change;
+    throw new DmiofsError(
+      'ERR_DMIOFS_USAGE',
+      `there is no ${device}; an image file is made first, as large as the set: truncate -s ${String(set.size)} ${device}`,
+      { cause },
+    );
+  }
 }
 
 function sectorOf(text: string | undefined): number {

@@ -44,7 +44,9 @@ function programOf({ exec, execTimeout }: MonitorArgs): ProgramRunner | undefine
   try {
     if (exec.includes('/')) accessSync(exec, constants.X_OK);
   } catch (error) {
-    throw new DmiofsError('ERR_DMIOFS_USAGE', `--exec: ${messageOf(error)}`);
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const why = missing ? 'there is no such program' : messageOf(error);
+    throw new DmiofsError('ERR_DMIOFS_USAGE', `--exec ${exec}: ${why}`, { cause: error });
   }
   return new ProgramRunner({
     program: exec,

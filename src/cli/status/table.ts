@@ -1,9 +1,9 @@
 /** The status for people: what is wrong in one look. Pure text from a status; widths and colours are given. */
-import Table from 'cli-table3';
 import type { LegStatus, MountStatus, SetStatus } from '../../mirror/status.js';
 import { formatDuration } from '../../util/duration.js';
 import { printable } from '../../util/printable.js';
 import { humanSize } from '../../util/size.js';
+import { GAP, plainTable } from '../plain-table.js';
 import { type Palette, paintOf } from './paint.js';
 
 export interface TableStyle {
@@ -17,7 +17,6 @@ export interface TableStyle {
 const HEAD = ['leg', 'state', 'device', 'sector', 'errors', 'last error'] as const;
 const [STATE, DEVICE, ERRORS] = [HEAD.indexOf('state'), HEAD.indexOf('device'), HEAD.indexOf('errors')];
 const INDENT = 4;
-const GAP = 2;
 /** Of a device's name; where even that does not fit, the time of an error is told by its age only. */
 const SHORTEST_DEVICE = 16;
 const BAR = 24;
@@ -80,44 +79,18 @@ function legTable(set: SetStatus, style: TableStyle): string {
   const brief = deviceWidth(rowsOf(false), width) < SHORTEST_DEVICE;
   const rows = rowsOf(brief);
   const device = Math.max(deviceWidth(rows, width), SHORTEST_DEVICE);
-  const table = new Table({
-    head: HEAD.map(palette.dim),
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': GAP },
-    chars: {
-      top: '',
-      'top-mid': '',
-      'top-left': '',
-      'top-right': '',
-      bottom: '',
-      'bottom-mid': '',
-      'bottom-left': '',
-      'bottom-right': '',
-      left: ' '.repeat(INDENT),
-      'left-mid': '',
-      mid: '',
-      'mid-mid': '',
-      right: '',
-      'right-mid': '',
-      middle: '',
-    },
-  });
-  for (const [index, row] of rows.entries()) {
-    const leg = set.legs[index];
-    if (leg === undefined) continue;
-    table.push(
-      row.map((text, column) => {
+  return plainTable(
+    HEAD.map(palette.dim),
+    set.legs.map((leg, index) =>
+      (rows[index] ?? []).map((text, column) => {
         if (column === STATE) return paintOf(palette, leg.state)(text);
         if (column === DEVICE) return shorten(text, device);
         if (column === ERRORS && text !== '-') return palette.red(text);
         return text;
       }),
-    );
-  }
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+    ),
+    INDENT,
+  );
 }
 
 export function progressBar(done: number, total: number, width = BAR): string {
@@ -147,6 +120,7 @@ function setLines(set: SetStatus, style: TableStyle): string {
   const { palette } = style;
   const flags = [
     ...(set.read_only ? ['read-only'] : []),
+    ...(set.sync.paused && set.sync.action !== 'frozen' ? [palette.yellow('sync actions paused')] : []),
     ...(set.log === 'failed' ? [palette.red('log failed')] : []),
     ...(set.log === 'none' ? [palette.yellow('no log')] : []),
     ...(set.mismatches > 0
