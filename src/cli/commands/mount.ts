@@ -18,13 +18,13 @@ interface MountArgs {
   readyFd: string | undefined;
 }
 
-function readFaultRules(text: string | undefined): readonly FaultRule[] | undefined {
+async function readFaultRules(text: string | undefined): Promise<readonly FaultRule[] | undefined> {
   if (text === undefined) return undefined;
+  const { checkFaultRules } = await import('../fault-rules.js');
   try {
-    const rules: unknown = JSON.parse(text.startsWith('[') ? text : readFileSync(text, 'utf8'));
-    if (!Array.isArray(rules)) throw new Error('not a list');
-    return rules as FaultRule[];
+    return checkFaultRules(JSON.parse(text.startsWith('[') ? text : readFileSync(text, 'utf8')));
   } catch (error) {
+    if (isDmiofsError(error)) throw error;
     throw new DmiofsError(
       'ERR_DMIOFS_USAGE',
       `--fault-rules: ${messageOf(error)}: a JSON list of rules, or a file with one, is wanted`,
@@ -50,7 +50,7 @@ async function serve(args: MountArgs): Promise<void> {
       mountpoint: args.mountpoint,
       sets: chosen.length > 0 ? chosen : undefined,
       foreground: args.readyFd === undefined,
-      faultRules: readFaultRules(args.faultRules),
+      faultRules: await readFaultRules(args.faultRules),
     });
   } catch (error) {
     if (args.readyFd !== undefined) {
