@@ -3,6 +3,10 @@
 //   node docs/examples/compare-devices.mjs DEVICE DEVICE
 import { BlockDevice, dmIoVm, READ, SECTOR_SIZE } from 'dmiofs/dmio';
 
+if (process.argv.length !== 4) {
+  console.error('usage: compare-devices.mjs DEVICE DEVICE');
+  process.exit(2);
+}
 const PIECE = 2048; // sectors
 const [a, b] = await Promise.all(
   process.argv.slice(2, 4).map((path) => BlockDevice.open(path, { writable: false })),

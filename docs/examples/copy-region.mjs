@@ -19,6 +19,10 @@ const IN_FLIGHT = 8;
 
 const [sectors, sourcePath, ...destinationPaths] = process.argv.slice(2);
 const total = Number(sectors);
+if (!Number.isSafeInteger(total) || destinationPaths.length === 0) {
+  console.error('usage: copy-region.mjs SECTORS SOURCE DESTINATION...');
+  process.exit(2);
+}
 const source = await BlockDevice.open(sourcePath, { writable: false });
 const destinations = await Promise.all(
   destinationPaths.map((path) => BlockDevice.open(path, { writable: true })),

@@ -6,6 +6,10 @@
 import { BlockDevice, dmIoVm, flush, WRITE } from 'dmiofs/dmio';
 
 const paths = process.argv.slice(2);
+if (paths.length === 0) {
+  console.error('usage: mirror-buffer.mjs DEVICE...');
+  process.exit(2);
+}
 const devices = await Promise.all(paths.map((path) => BlockDevice.open(path, { writable: true })));
 const regions = devices.map((bdev) => ({ bdev, sector: 0, count: 2048 }));
 

@@ -46,9 +46,6 @@ const anchors = (page: string): readonly string[] => [
   ...[...read(page).matchAll(/<a id="([^"]+)">/g)].map(([, id]) => id ?? ''),
 ];
 
-/** Made when somebody measures: `scripts/bench --publish`. */
-const MADE_LATER = ['docs/benchmark/results.json'];
-
 const linksOf = (page: string): readonly string[] =>
   [...read(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, to]) => to ?? '').filter((to) => !/^https?:/.test(to));
 
@@ -67,7 +64,7 @@ describe.each(PAGES)('%s', (page) => {
     const folders = /^(native|src|test|scripts|docs|config|man|bin)\/[\w./@-]+$/;
     const missing = quoted(page)
       .map((text) => text.split(' ')[0] ?? '')
-      .filter((text) => folders.test(text) && !/NAME|PROJECT/.test(text) && !MADE_LATER.includes(text))
+      .filter((text) => folders.test(text) && !/NAME|PROJECT/.test(text))
       .filter((text) => !existsSync(join(TOP, text)));
     expect(missing).toEqual([]);
     // A header or a source by its name alone.
