@@ -8,7 +8,7 @@ export const ERROR_CODES = {
   ERR_DMIOFS_NOT_MOUNTED: 'nothing of dmiofs is mounted there',
   ERR_DMIOFS_BUSY: 'a file of the mount is open',
   ERR_DMIOFS_TIMEOUT: 'no answer within the time allowed',
-  ERR_DMIOFS_CONTROL: 'a control verb is unknown or has wrong arguments',
+  ERR_DMIOFS_CONTROL: 'a control verb was refused: it is unknown, has wrong arguments, or cannot be done now',
   ERR_DMIOFS_TABLE: 'a table line of a kernel mirror cannot be read, or none can be made of a set',
   ERR_DMIOFS_INVALID_ARG: 'an argument of the dm-io API has a wrong type or is out of range; it is named',
   ERR_DMIOFS_CLOSED: 'the object was closed',
