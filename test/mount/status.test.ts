@@ -159,7 +159,7 @@ describe.skipIf(!canMount)('status', () => {
     [['status', '/'], '/ is not a mountpoint of dmiofs'],
     [['scrub', '/etc/passwd'], 'not a mountpoint of dmiofs'],
     [['scrub', '/etc/passwd', '--reapir'], 'Unknown argument: reapir'],
-    [['scrub'], 'Not enough non-option arguments'],
+    [['scrub'], 'too few arguments'],
   ])('%j ends with 2: 1 would be an answer', async (args, said) => {
     const { code, stdout, stderr } = await dmiofs(...args);
     expect([code, stdout]).toEqual([2, '']);
