@@ -6,7 +6,7 @@
 //
 // STATES: open until destroyed. THREAD SAFETY: constant after open() but for a counter; used by any thread.
 // OWNERSHIP: shared_ptr. An I/O in flight does not hold one: whoever issues I/O keeps the device alive until
-// it ended (for I/O that outlived its deadline the request does, dmio/request.h).
+// it ended (for I/O that outlived its deadline the request does, dmio/request_slot.h).
 //
 // Opening: O_DIRECT where the file system has it, else O_DSYNC: an acknowledged write is on the device, and
 // its error is the error of that write. Exclusive: O_EXCL on block devices (as mount and mkfs do), an OFD

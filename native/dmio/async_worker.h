@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "base/mutex.h"
-#include "dmio/request.h"
+#include "dmio/request_driver.h"
 
 namespace dmiofs {
 

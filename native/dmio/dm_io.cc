@@ -5,7 +5,7 @@
 
 #include "base/stage_times.h"
 #include "dmio/async_worker.h"
-#include "dmio/request.h"
+#include "dmio/request_driver.h"
 #include "dmio/request_slot.h"
 
 namespace dmiofs {
@@ -140,7 +140,7 @@ void DmIo::run(BufferRef& buffer, IoOp op, std::span<const IoRegion> where, Erro
     io.device = where[index].bdev.get();
     io.offset = bytes_of(where[index].sector) + offset;
     io.length = length;
-    if (op == IoOp::kRead || op == IoOp::kWrite) {
+    if (carries_data(op)) {
       io.iov = &slot->vector;
       io.iov_count = 1;
     }

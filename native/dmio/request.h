@@ -1,19 +1,13 @@
-// Request and RequestDriver: the core of the dm-io services, sync and async.
+// Request: one request of the dm-io services, sync or async, on its way (dmio/request_driver.h).
 //
-// A request counts what is outstanding: it starts at 1 (the starter's own), each Io adds one, and whoever
-// drops the last completes it once, with the error bits (kernel: struct io, dec_count). Each I/O region walks
-// the memory from the same saved cursor, in ascending order, by chunks (an Io with its vectors), several of
-// them in flight; all I/O regions are tried whatever fails. A chunk whose memory or length does not suit the
-// device's direct I/O goes through a bounce buffer.
+// It counts what is outstanding: it starts at 1 (the starter's own), each Io adds one, and whoever drops the last
+// completes it once, with the error bits (kernel: struct io, dec_count).
 //
 //     request:  created --start()--> running --last reference--> completed (complete() called once)
 //
-// THREAD SAFETY: none: a driver, its queue and its requests belong to one thread. OWNERSHIP: the caller owns
-// the request until complete() ran; the driver owns its chunks.
+// THREAD SAFETY: none: of one thread, its driver's. OWNERSHIP: the caller's until complete() ran.
 #pragma once
 
-#include <deque>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -45,36 +39,5 @@ struct Request {
 // 0 or the -errno of DmIo::sync.
 int check_request(IoOp op, std::span<const IoRegion> where, MemoryCursor memory);
 void prepare_request(Request* request, IoOp op, std::span<const IoRegion> where, MemoryCursor memory);
-
-class RequestDriver {
- public:
-  // Starts with `reserve` chunks.
-  RequestDriver(IoQueue& queue, unsigned reserve);
-  ~RequestDriver();
-
-  // queues what the reserve allows; the rest when chunks come free, oldest request first
-  void start(Request* request);
-  unsigned active() const { return active_; }
-  void set_reserve(unsigned chunks);
-
- private:
-  struct Chunk;
-  void pump();
-  bool issue(Request* request, size_t index);  // false: no chunk is free
-  void build(Chunk* chunk, Request::RegionWork* work);
-  void ended(Chunk* chunk);
-  void drop(Request* request);
-  Chunk* take_chunk();
-  void put_chunk(Chunk* chunk);
-
-  IoQueue& queue_;
-  unsigned reserve_;
-  unsigned chunks_out_ = 0;
-  unsigned bounce_buffers_ = 0;
-  unsigned active_ = 0;
-  bool pumping_ = false;
-  std::vector<std::unique_ptr<Chunk>> free_;
-  std::deque<Request*> unfinished_;  // with something left to issue, in order of arrival
-};
 
 }  // namespace dmiofs

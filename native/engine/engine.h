@@ -51,6 +51,7 @@ enum class IoOp : uint8_t {
 };
 inline constexpr unsigned kIoOps = 5;
 const char* to_string(IoOp op);
+constexpr bool carries_data(IoOp op) { return op == IoOp::kRead || op == IoOp::kWrite; }
 
 struct Io {
   IoOp op = IoOp::kRead;

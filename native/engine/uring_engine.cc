@@ -125,8 +125,7 @@ class UringQueue final : public IoQueue {
   }
 
   static bool runs_at_once(const Io& io) noexcept {
-    const bool transfer = io.op == IoOp::kRead || io.op == IoOp::kWrite;
-    return io.op == IoOp::kFlush || (transfer && io.length <= kMostInMemory);
+    return io.op == IoOp::kFlush || (carries_data(io.op) && io.length <= kMostInMemory);
   }
 
   void push_at_once(Io* io) noexcept {
@@ -237,8 +236,7 @@ class UringQueue final : public IoQueue {
 
   // Whether the Io has ended, with its result set; else the rest of it is still to be transferred.
   static bool settle(Io* io, int res) noexcept {
-    const bool transfer = io->op == IoOp::kRead || io->op == IoOp::kWrite;
-    if (res < 0 || !transfer) {
+    if (res < 0 || !carries_data(io->op)) {
       io->result = std::min(res, 0);
       return true;
     }
