@@ -70,6 +70,26 @@ describe('the status table', () => {
     );
   });
 
+  it('shows that sync actions are paused, and how they go on', () => {
+    const idle = {
+      action: 'idle',
+      done: 100,
+      total: 100,
+      speed: 0,
+      eta: 0,
+      failed: 0,
+      paused: true,
+    } as const;
+    const text = (sync: object): string =>
+      mountLines(mount(set({ in_sync: 100, sync: sync as SetStatus['sync'] })), style);
+    expect(text(idle)).toContain('health AD, sync actions paused\n');
+    const frozen = text({ ...idle, action: 'frozen', done: 25 });
+    expect(frozen).toMatch(
+      /frozen .* 25 %, 25\/100 sync regions in sync, paused: dmiofs resume lets it go on$/m,
+    );
+    expect(frozen).not.toContain('sync actions paused');
+  });
+
   it('shows a running sync action with its bar, speed and time left', () => {
     const sync = {
       action: 'recover',

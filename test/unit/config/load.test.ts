@@ -212,6 +212,10 @@ describe('the whole file', () => {
     ['version: 1\nsets: {}\n', ['2:7: sets: must name at least one set']],
     ['version: 1\nsets: [1]\n', ['2:7: sets: must be a map of sets by name']],
     [
+      'version: 1\nsets:\n  d:\n    regions:\n\t- device: x\n',
+      ['5:1: is indented with a tab: YAML takes blanks only'],
+    ],
+    [
       'version: 2\nsets: {a: {regions: [{device: a}]}}',
       ['1:10: version: must be 1, the version of this format'],
     ],
