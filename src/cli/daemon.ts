@@ -11,11 +11,12 @@ import type { Logger } from 'pino';
 import { ConfigLegs } from '../config/config-legs.js';
 import { loadConfig } from '../config/load.js';
 import { type ResolvedConfig, resolveConfig } from '../config/resolve.js';
-import { messageOf } from '../errors.js';
+import { DmiofsError, messageOf } from '../errors.js';
 import type { MirrorSet } from '../mirror/mirror-set.js';
 import { type NativeBinding, native } from '../native/binding.js';
 import type { DeviceProbe } from '../native/device.js';
 import type { FaultRule } from '../native/io.js';
+import { dmiofsMountOn } from '../util/mountinfo.js';
 import { openDaemonLog } from './daemon-log.js';
 import { openSets } from './open-sets.js';
 import { ServiceManager } from './service-manager.js';
@@ -136,9 +137,12 @@ export class Daemon {
         events,
         log,
       });
+      // Opening the sets took its time.
+      if (dmiofsMountOn(mountpoint) !== undefined)
+        throw new DmiofsError('ERR_DMIOFS_MOUNT', `${mountpoint} was mounted meanwhile by another dmiofs`);
       await mount.mount().catch(async (error: unknown) => {
-        // A session that failed after mount(2) leaves a mount that would hang whoever looks at it.
-        await binding.umount(mountpoint, true).catch(() => undefined);
+        // A session that failed after mount(2) leaves a mount that would hang whoever looks at it. What others have mounted there stays.
+        if (isMountOf(mountpoint, config.file)) await binding.umount(mountpoint, true).catch(() => undefined);
         throw error;
       });
       const daemon = new Daemon(binding, mount, opened, lock, log);
@@ -203,6 +207,12 @@ function rememberProbes(config: ResolvedConfig): (path: string) => DeviceProbe |
       if (probe !== undefined) known.set(device, probe);
   }
   return (path) => known.get(path);
+}
+
+/** By the table of mounts alone, where the source may be cut off. */
+function isMountOf(mountpoint: string, config: string): boolean {
+  const source = dmiofsMountOn(mountpoint)?.source;
+  return source !== undefined && source !== '' && config.startsWith(source);
 }
 
 /** A dead mount cannot be looked up, but its parent can. */

@@ -44,9 +44,27 @@ export interface MountPointOptions {
   readonly log: Logger;
 }
 
+type Done = (error: Error | null) => void;
+
 interface FuseNative {
-  mount(done: (error: Error | null) => void): void;
+  mount(done: Done): void;
   _fuseOptions(): string;
+  _open(done: Done): void;
+  readonly _getImplementedArray: () => unknown;
+  readonly _malloc: (size: number) => Buffer;
+  readonly _handlers: unknown;
+  _thread: Buffer;
+  _openCallback: Done;
+}
+/** The addon of fuse-native. */
+interface FuseNativeAddon {
+  readonly sizeof_fuse_thread_t: number;
+  readonly fuse_native_mount: (
+    mountpoint: string,
+    options: string,
+    thread: Buffer,
+    ...more: unknown[]
+  ) => void;
 }
 type FuseNativeClass = new (mountpoint: string, handlers: object, options: { timeout: false }) => FuseNative;
 
@@ -56,13 +74,16 @@ const STARTED = Math.floor(Date.now() / 1000 - process.uptime());
 let libfuseLoaded = false;
 
 /** Loads libfuse by its path, then fuse-native, which binds to that very library. */
-function loadFuseNative(binding: NativeBinding): FuseNativeClass {
+function loadFuseNative(binding: NativeBinding): { FuseNative: FuseNativeClass; addon: FuseNativeAddon } {
   if (!libfuseLoaded) {
     const shared = dirname(require.resolve('fuse-shared-library-linux/package.json'));
     binding.fuseLoad(join(shared, 'libfuse', 'lib', 'libfuse.so'));
     libfuseLoaded = true;
   }
-  return require('fuse-native') as FuseNativeClass;
+  const FuseNative = require('fuse-native') as FuseNativeClass;
+  const main = require.resolve('fuse-native');
+  const load = createRequire(main)('node-gyp-build') as (folder: string) => FuseNativeAddon;
+  return { FuseNative, addon: load(dirname(main)) };
 }
 
 export class MountPoint {
@@ -86,7 +107,7 @@ export class MountPoint {
   async mount(): Promise<void> {
     const { mountpoint, log, files } = this.#options;
     const writeback = files.filter(({ cache }) => cache === 'writeback');
-    const FuseNative = loadFuseNative(this.#binding);
+    const { FuseNative, addon } = loadFuseNative(this.#binding);
     this.#id = this.#binding.fuseAttach({
       sets: this.#options.files.map(
         (file): MountedSet => ({ ...file, set: file.set.native, name: file.set.name }),
@@ -106,6 +127,24 @@ export class MountPoint {
     class Fuse extends FuseNative {
       override _fuseOptions(): string {
         return options;
+      }
+      /** As fuse-native's own, which refuses a folder where something is mounted already: a docker volume, systemd's automount. */
+      override _open(done: Done): void {
+        this._thread = Buffer.alloc(addon.sizeof_fuse_thread_t);
+        this._openCallback = done;
+        try {
+          addon.fuse_native_mount(
+            mountpoint,
+            options,
+            this._thread,
+            this,
+            this._malloc,
+            this._handlers,
+            this._getImplementedArray(),
+          );
+        } catch (error) {
+          done(error instanceof Error ? error : new Error(String(error)));
+        }
       }
     }
     const handlers = makeHandlers({

@@ -120,6 +120,18 @@ describe.skipIf(!canMount)('the life of a mount', () => {
       expect(readFileSync(join(mountpoint, 'below'), 'utf8')).toBe('kept');
     });
 
+    it('over another mount, which is there again afterwards, and stays when mounting fails', async () => {
+      await must('mount', '-t', 'tmpfs', '-o', 'size=1m', 'other', mountpoint);
+      writeFileSync(join(mountpoint, 'below'), 'kept');
+      const tooLong = Array<string>(200).fill('noatime').join(',');
+      expect(await refused('mount', config, mountpoint, '-o', tooLong)).toContain('options are too long');
+      expect(readFileSync(join(mountpoint, 'below'), 'utf8')).toBe('kept');
+      await scene.mount(config, mountpoint);
+      expect(readdirSync(mountpoint)).toEqual(['data']);
+      await scene.umount(mountpoint);
+      expect(readFileSync(join(mountpoint, 'below'), 'utf8')).toBe('kept');
+    });
+
     it('with the sets that are named only', async () => {
       config = scene.config(
         {

@@ -57,12 +57,15 @@ export const umountCommand = defineCommand<{ mountpoint: string }>({
       await unmount(binding, mountpoint);
     } catch (error) {
       const busy = error instanceof Error && 'code' in error && error.code === 'EBUSY';
-      if (!busy) throw error;
-      throw new DmiofsError(
-        'ERR_DMIOFS_BUSY',
-        `${mountpoint} is in use: close its files first (fuser -m ${mountpoint} names who has them open; losetup -a lists loop devices)`,
-        { cause: error },
-      );
+      if (busy) {
+        throw new DmiofsError(
+          'ERR_DMIOFS_BUSY',
+          `${mountpoint} is in use: close its files first (fuser -m ${mountpoint} names who has them open; losetup -a lists loop devices)`,
+          { cause: error },
+        );
+      }
+      // Somebody else may have been quicker; the daemon is waited for all the same.
+      if (dmiofsMountOn(mountpoint) !== undefined) throw error;
     }
     // The daemon flushes and marks the sets clean after the session has ended.
     while (status !== undefined && isRunning(status.pid)) await sleep(POLL_MS);
