@@ -139,3 +139,20 @@ it('docs/operations.md tells of every event', () => {
   );
   expect([...told].sort()).toEqual(Object.keys({ ...MIRROR_EVENTS, ...MONITOR_EVENTS }).sort());
 });
+
+it('docs/operations.md names metrics that there are', () => {
+  const named = read('docs/operations.md').match(/\bdmiofs_[a-z_]+/g) ?? [];
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((name) => !CODE.includes(name))).toEqual([]);
+});
+
+it('every attribute that the docs quote is in the manual', () => {
+  const manual = filesOf('man', /\.scd$/)
+    .map(read)
+    .join('\n')
+    .replace(/\\/g, '');
+  const attributes = PAGES.flatMap(quoted).flatMap(
+    (text) => text.match(/^user\.dmio\.[a-z_.]*[a-z_]/g) ?? [],
+  );
+  expect(attributes.filter((name) => !manual.includes(name))).toEqual([]);
+});
