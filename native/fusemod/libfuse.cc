@@ -59,6 +59,10 @@ std::string find_all(void* handle, Libfuse* out) {
   symbols.find(&out->chan_session, "fuse_chan_session");
   symbols.find(&out->session_exit, "fuse_session_exit");
   symbols.find(&out->session_exited, "fuse_session_exited");
+  symbols.find(&out->session_process, "fuse_session_process");
+  symbols.find(&out->session_next_chan, "fuse_session_next_chan");
+  symbols.find(&out->get_session, "fuse_get_session");
+  symbols.find(&out->loop_mt, "fuse_loop_mt");
   return symbols.missing();
 }
 

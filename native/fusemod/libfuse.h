@@ -40,6 +40,10 @@ struct Libfuse {
   decltype(&::fuse_chan_session) chan_session = nullptr;
   decltype(&::fuse_session_exit) session_exit = nullptr;
   decltype(&::fuse_session_exited) session_exited = nullptr;
+  decltype(&::fuse_session_process) session_process = nullptr;
+  decltype(&::fuse_session_next_chan) session_next_chan = nullptr;
+  decltype(&::fuse_get_session) get_session = nullptr;
+  decltype(&::fuse_loop_mt) loop_mt = nullptr;
 };
 
 const Libfuse& libfuse();

@@ -1,6 +1,6 @@
 // The libfuse module "dmiofs": stacked by `-o modules=dmiofs,dmiofs_mount=ID` on top of fuse-native's operations.
 //
-// An operation that needs only the sets and their files' attributes is answered here, on libfuse's worker thread; the others are passed on to
+// An operation that needs only the sets and their files' attributes is answered here, on the session's thread; the others are passed on to
 // `next`, fuse-native, and so to JavaScript. No operation ever returns -ENOSYS: the kernel would not ask again until the mount ends.
 //
 // THREAD SAFETY: operations run on any number of worker threads at once. LOCK ORDER: MountedFile::mutex is a leaf.

@@ -4,7 +4,7 @@
 //
 //     lend_reply_data() --send()--> place_reply_data(): our bytes go out --sent--> end_reply_data(): the buffer is free
 //
-// A worker thread of libfuse receives a request, runs it and sends its reply, all on one thread: what is lent is per thread.
+// A thread of the session receives a request, runs it and sends its reply, all on one thread: what is lent is per thread.
 // THREAD SAFETY: thread-local state only. OWNERSHIP: holds the buffer until end_reply_data().
 #pragma once
 

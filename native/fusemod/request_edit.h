@@ -1,6 +1,6 @@
 // Edits of the FUSE protocol's messages between the kernel and libfuse 2.9 (protocol 7.19), by request.
 //
-// A worker thread of libfuse receives a request, runs it and sends its reply, all on one thread: what is known of the request is per thread.
+// A thread of the session receives a request, runs it and sends its reply, all on one thread: what is known of the request is per thread.
 //
 // THREAD SAFETY: thread-local state only.
 #pragma once

@@ -15,6 +15,7 @@
 #include "fusemod/libfuse.h"
 #include "fusemod/reply_data.h"
 #include "fusemod/request_edit.h"
+#include "fusemod/session_loop.h"
 
 namespace dmiofs {
 namespace {
@@ -49,7 +50,6 @@ Session* find_session(Predicate matches, bool take) {
   return session;
 }
 
-// The worker threads are cancelled inside read(2): no object with a destructor lives here.
 int receive(struct fuse_chan** channel, char* buffer, size_t size) {
   const Libfuse& fuse = libfuse();
   struct fuse_session* session = fuse.chan_session(*channel);
@@ -221,6 +221,16 @@ __attribute__((visibility("default"))) struct fuse* fuse_new(struct fuse_chan* c
     retire_mount(context->id);
   }
   return nullptr;
+}
+
+__attribute__((visibility("default"))) int fuse_loop_mt(struct fuse* fuse) {
+  using namespace dmiofs;
+  if (libfuse().loop_mt == nullptr) return -1;
+  struct fuse_session* session = libfuse().get_session(fuse);
+  struct fuse_chan* channel = libfuse().session_next_chan(session, nullptr);
+  if (find_session([channel](const Session* one) { return one->channel == channel; }, false) == nullptr)
+    return libfuse().loop_mt(fuse);
+  return run_session_loop(session, channel, receive);
 }
 
 // Called by fuse-native when the session's loop has ended; it takes the channel out of the session afterwards, so it is not freed here.

@@ -1,10 +1,11 @@
-// The session shim: this addon's own fuse_mount(), fuse_new() and fuse_unmount(), which fuse-native binds to because the addon is loaded before it with
-// RTLD_GLOBAL. It owns the /dev/fuse channel, and sees every request and reply.
+// The session shim: this addon's own fuse_mount(), fuse_new(), fuse_loop_mt() and fuse_unmount(), which fuse-native binds to because the addon is
+// loaded before it with RTLD_GLOBAL. It owns the /dev/fuse channel, and sees every request and reply.
 //
 // What it is for
 // - close-on-exec on the channel's descriptor: a child of the daemon must not keep a dead mount's connection open;
 // - no use after free at the session's end: fuse-native unmounts, which frees the channel, and then takes the channel out of the session;
 // - nothing stays mounted when fuse_new() fails, say by an option it does not know: every access would hang while the process lives;
+// - threads that stay (session_loop.h);
 // - what libfuse 2.9 cannot pass on: touch(1) of one time only, and the end of cached data after an ftruncate() that zeroes;
 // - what it does not speak: 1 MiB requests, parallel and asynchronous direct I/O and more (session_features.h).
 // A mount without our option `dmiofs_mount=ID` goes to libfuse unchanged. Without the shim a mount works with libfuse's limits.

@@ -1,4 +1,5 @@
 /** The FUSE session: what the shim adds to libfuse 2.9's, and that all works without it. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -13,6 +14,7 @@ import {
   run,
   Scene,
   sh,
+  until,
 } from '../helpers/mounted.js';
 
 const scenes: Scene[] = [];
@@ -34,6 +36,33 @@ async function mounted(
     else process.env['DMIOFS_SESSION'] = before;
   }
 }
+
+/** The ids of the threads that answer requests. */
+function sessionThreads(pid: number): readonly string[] {
+  const tasks = `/proc/${String(pid)}/task`;
+  return readdirSync(tasks).filter((id) => {
+    try {
+      return readFileSync(`${tasks}/${id}/comm`, 'utf8').trim() === 'dmiofs-session';
+    } catch {
+      return false; // it has ended
+    }
+  });
+}
+
+/** So many reads at once, of a file whose leg takes some time for each. */
+const readersAtOnce = (file: string, count: number): Promise<string> =>
+  must(
+    'python3',
+    '-c',
+    `import os,threading
+fd=os.open(${JSON.stringify(file)}, os.O_RDONLY)
+start=threading.Barrier(${String(count)})
+def work(at):
+  start.wait()
+  assert len(os.pread(fd, 512, at*512))==512
+threads=[threading.Thread(target=work, args=(n,)) for n in range(${String(count)})]
+[t.start() for t in threads]; [t.join() for t in threads]`,
+  );
 
 const writes = async ({ scene, mountpoint }: OneSet): Promise<number> =>
   (await scene.status(mountpoint)).operations.write;
@@ -90,6 +119,21 @@ describe.skipIf(!canMount)('the session', () => {
       expect(legsEqual(one)).toBe(true);
     },
   );
+
+  it('keeps its threads for the next requests, and lets those of a burst go', async () => {
+    const one = await mounted('shim', { set: { cache: 'none' } });
+    await one.scene.umount(one.mountpoint);
+    const slow = [{ action: 'delay', ops: ['read'], delayMs: 100 }];
+    await one.scene.mount(one.config, one.mountpoint, '--fault-rules', JSON.stringify(slow));
+    const { pid } = await one.scene.status(one.mountpoint);
+    await readersAtOnce(one.file, 30);
+    const made = sessionThreads(pid);
+    expect(made.length).toBeGreaterThanOrEqual(30);
+    await readersAtOnce(one.file, 30);
+    expect(sessionThreads(pid)).toEqual(expect.arrayContaining([...made]));
+    await readersAtOnce(one.file, 150);
+    await until('those of the burst have gone', () => sessionThreads(pid).length <= 65 || undefined);
+  });
 
   it('keeps the legs equal, and all that was written, where many at once share blocks of 4 KiB', async () => {
     const scene = new Scene();
