@@ -2,7 +2,8 @@
 // liburing.h.
 //
 // Files in memory: io_uring would hand each of their transfers to a kernel thread, two thread switches for a copy
-// of a few KiB. Small ones, and flushes, are done at once, by the thread that submits.
+// of a few KiB. Small ones, and flushes, are done at once, by the thread that submits; of large ones the last,
+// since the thread has nothing else to do but wait for them.
 //
 // What a hung device does: an Io that the kernel had to hand to a kernel thread of its own (a flush, a
 // zeroing, a transfer that found no free tag) belongs to the thread that submitted it, and that thread's exit
@@ -39,7 +40,7 @@ namespace dmiofs {
 namespace {
 
 constexpr unsigned kMaxDepth = 4096;
-constexpr uint64_t kMostInMemory = 32 * 1024;  // bytes that are copied while the others wait
+constexpr uint64_t kMostInMemory = 128 * 1024;  // bytes that are copied while the others wait
 
 class UringQueue final : public IoQueue {
  public:
@@ -66,9 +67,12 @@ class UringQueue final : public IoQueue {
   void queue(Io* io) noexcept override {
     io->done = 0;
     in_flight_++;
-    if (io->device->info().in_memory && runs_at_once(*io)) {
-      push_at_once(io);
-      return;
+    if (io->device->info().in_memory) {
+      if (runs_at_once(*io)) {
+        push_at_once(io);
+        return;
+      }
+      if (carries_data(io->op) && (io = std::exchange(last_large_, io)) == nullptr) return;
     }
     if (waiting_head_ != nullptr || !prepare(io)) push_waiting(io);
   }
@@ -80,7 +84,7 @@ class UringQueue final : public IoQueue {
 
   unsigned reap(nanos_t deadline) noexcept override {
     unsigned completed = take_completions();
-    if (completed > 0 || woken_ || at_once_head_ != nullptr) {
+    if (completed > 0 || woken_ || has_at_once()) {
       hand_over();
       completed += run_at_once();
     }
@@ -97,7 +101,7 @@ class UringQueue final : public IoQueue {
   unsigned drain(nanos_t deadline) noexcept override {
     unsigned completed = take_completions();
     while (in_flight_ > 0) {
-      if (at_once_head_ != nullptr) {
+      if (has_at_once()) {
         hand_over();
         completed += run_at_once();
         continue;
@@ -128,6 +132,8 @@ class UringQueue final : public IoQueue {
     return io.op == IoOp::kFlush || (carries_data(io.op) && io.length <= kMostInMemory);
   }
 
+  bool has_at_once() const noexcept { return at_once_head_ != nullptr || last_large_ != nullptr; }
+
   void push_at_once(Io* io) noexcept {
     io->next = nullptr;
     *(at_once_head_ == nullptr ? &at_once_head_ : &at_once_tail_->next) = io;
@@ -137,6 +143,7 @@ class UringQueue final : public IoQueue {
   // Those that are there now: on_complete may queue more.
   unsigned run_at_once() noexcept {
     unsigned completed = 0;
+    if (Io* io = std::exchange(last_large_, nullptr)) push_at_once(io);
     for (Io* io = std::exchange(at_once_head_, nullptr); io != nullptr;) {
       Io* const following = io->next;
       io->result = do_blocking_io(*io);
@@ -284,6 +291,7 @@ class UringQueue final : public IoQueue {
   Io* waiting_tail_ = nullptr;
   Io* at_once_head_ = nullptr;
   Io* at_once_tail_ = nullptr;
+  Io* last_large_ = nullptr;  // the large transfer in memory that was queued last, not yet begun
   bool woken_ = false;
   bool wake_armed_ = false;
   UniqueFd wake_fd_;
