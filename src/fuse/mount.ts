@@ -18,6 +18,7 @@ import type { EventJournal } from './event-journal.js';
 import { putSizeRight } from './grown-file.js';
 import { makeHandlers } from './handlers.js';
 import { fuseOptionString } from './options.js';
+import { whyNoMount } from './why-no-mount.js';
 
 const require = createRequire(import.meta.url);
 
@@ -158,13 +159,14 @@ export class MountPoint {
     });
     await new Promise<void>((resolve, reject) => {
       new Fuse(mountpoint, handlers, { timeout: false }).mount((error) => {
-        if (error === null) resolve();
-        else
-          reject(
-            new DmiofsError('ERR_DMIOFS_MOUNT', `mounting on ${mountpoint} failed: ${error.message}`, {
-              cause: error,
-            }),
-          );
+        if (error === null) {
+          resolve();
+          return;
+        }
+        const why = whyNoMount() ?? error.message;
+        reject(
+          new DmiofsError('ERR_DMIOFS_MOUNT', `mounting on ${mountpoint} failed: ${why}`, { cause: error }),
+        );
       });
     });
     if (writeback.length > 0 && !this.session().writebackCache) {
