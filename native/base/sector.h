@@ -1,6 +1,7 @@
 // Sectors: 512 bytes, always, whatever a device's logical block size. Conversions, rounding, error bits.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace dmiofs {
@@ -23,5 +24,7 @@ constexpr bool is_aligned(uint64_t value, uint64_t unit) { return (value & (unit
 using ErrorBits = uint64_t;
 inline constexpr unsigned kMaxIoRegions = 64;
 constexpr ErrorBits error_bit(unsigned index) { return ErrorBits{1} << index; }
+// Of the lowest bit that is on; there is one.
+constexpr unsigned lowest_index(ErrorBits bits) { return static_cast<unsigned>(std::countr_zero(bits)); }
 
 }  // namespace dmiofs

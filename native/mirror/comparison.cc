@@ -9,22 +9,20 @@ namespace {
 
 using Groups = std::array<uint8_t, kMaxIoRegions>;
 
-unsigned lowest(ErrorBits bits) { return static_cast<unsigned>(std::countr_zero(bits)); }
-
 // Which legs hold the same block. False: all of them.
 bool group_block(const LegPieces& pieces, size_t at, size_t block, Groups* same_as) {
   bool differ = false;
   for (ErrorBits left = pieces.legs; left != 0; left &= left - 1) {
-    const unsigned leg = lowest(left);
+    const unsigned leg = lowest_index(left);
     (*same_as)[leg] = static_cast<uint8_t>(leg);
     for (ErrorBits before = pieces.legs & (error_bit(leg) - 1); before != 0; before &= before - 1) {
-      const unsigned other = lowest(before);
+      const unsigned other = lowest_index(before);
       if ((*same_as)[other] != other) continue;
       if (std::memcmp(pieces.bytes(leg) + at, pieces.bytes(other) + at, block) != 0) continue;
       (*same_as)[leg] = static_cast<uint8_t>(other);
       break;
     }
-    differ = differ || (*same_as)[leg] != lowest(pieces.legs);
+    differ = differ || (*same_as)[leg] != lowest_index(pieces.legs);
   }
   return differ;
 }
@@ -32,7 +30,7 @@ bool group_block(const LegPieces& pieces, size_t at, size_t block, Groups* same_
 ErrorBits group_of(const Groups& same_as, ErrorBits legs, unsigned leg) {
   ErrorBits group = 0;
   for (ErrorBits left = legs; left != 0; left &= left - 1) {
-    if (same_as[lowest(left)] == same_as[leg]) group |= error_bit(lowest(left));
+    if (same_as[lowest_index(left)] == same_as[leg]) group |= error_bit(lowest_index(left));
   }
   return group;
 }
@@ -40,11 +38,11 @@ ErrorBits group_of(const Groups& same_as, ErrorBits legs, unsigned leg) {
 void judge(Difference* difference, ErrorBits legs, ErrorBits votes) {
   votes &= legs;
   if (votes == 0) return;
-  difference->right = group_of(difference->same_as, legs, lowest(votes));
+  difference->right = group_of(difference->same_as, legs, lowest_index(votes));
   const int voters = std::popcount(votes);
   if (voters < 3) return;
   for (ErrorBits left = votes; left != 0; left &= left - 1) {
-    const ErrorBits group = group_of(difference->same_as, legs, lowest(left));
+    const ErrorBits group = group_of(difference->same_as, legs, lowest_index(left));
     if (std::popcount(group & votes) * 2 <= voters) continue;
     difference->right = group;
     difference->majority = true;
@@ -95,7 +93,7 @@ void ComparisonBuilder::add(const Difference& difference, const LegPieces& piece
   if (to_->ranges.size() >= Comparison::kMostRanges) return;
   size_t index = 0;
   for (ErrorBits left = legs_; left != 0; left &= left - 1) {
-    hashes_[index++].update({pieces.bytes(lowest(left)) + difference.first, difference.length});
+    hashes_[index++].update({pieces.bytes(lowest_index(left)) + difference.first, difference.length});
   }
 }
 
@@ -114,7 +112,7 @@ void ComparisonBuilder::close() {
   range.repaired = shape_.repaired;
   size_t index = 0;
   for (ErrorBits left = legs_; left != 0; left &= left - 1)
-    range.legs.push_back({lowest(left), hashes_[index++].digest()});
+    range.legs.push_back({lowest_index(left), hashes_[index++].digest()});
   to_->ranges.push_back(std::move(range));
 }
 

@@ -4,7 +4,6 @@
 // after a crash finds the legs of before or of after. The config names the legs too, and is written by
 // src/config/config-legs.ts: what a start does when it knows other legs than the record is in
 // mirror/leg_match.h.
-#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -55,7 +54,7 @@ std::unique_ptr<Leg> MirrorSet::Impl::take_from(unsigned index, IoRegion* region
   } else if (view.source == index) {
     const ErrorBits below = error_bit(index) - 1;
     const ErrorBits left = (view.in_sync & below) | (view.in_sync >> 1 & ~below);
-    view.source = left == 0 ? 0 : static_cast<unsigned>(std::countr_zero(left));
+    view.source = left == 0 ? 0 : lowest_index(left);
   }
   legs_epoch.fetch_add(1);
   recompute_view();

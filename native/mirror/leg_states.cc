@@ -21,7 +21,7 @@ const char* to_string(LegState state) {
 void MirrorSet::Impl::note_errors(ErrorBits bits, LegErrorKind kind, const DmIoResult& result,
                                   uint64_t offset) {
   for (; bits != 0; bits &= bits - 1) {
-    const auto index = static_cast<unsigned>(std::countr_zero(bits));
+    const auto index = lowest_index(bits);
     Leg& leg = *legs[index];
     leg.errors.count[static_cast<unsigned>(kind)]++;
     leg.errors.last_errno = -result.errnos[index];
@@ -50,7 +50,7 @@ bool MirrorSet::Impl::take_out(ErrorBits bits, LegErrorKind kind, const DmIoResu
     if (leaving != 0) {
       view.left_generation = generation;
       for (ErrorBits left = leaving; left != 0; left &= left - 1) {
-        Leg& leg = *legs[static_cast<unsigned>(std::countr_zero(left))];
+        Leg& leg = *legs[lowest_index(left)];
         leg.state = LegState::kFailed;
         leg.left_generation = generation;
       }
@@ -59,7 +59,7 @@ bool MirrorSet::Impl::take_out(ErrorBits bits, LegErrorKind kind, const DmIoResu
     if ((result.late_bits & view.active) != 0) late_writes.store(true);
   }
   for (; leaving != 0; leaving &= leaving - 1) {
-    const auto index = static_cast<unsigned>(std::countr_zero(leaving));
+    const auto index = lowest_index(leaving);
     const int err = -result.errnos[index];
     log_line(LogLevel::kError, "set " + name + ": leg " + std::to_string(index) + " failed: " +
                                    errno_name(err) + " at sector " + std::to_string(sectors_of(offset)));

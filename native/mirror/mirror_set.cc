@@ -1,7 +1,6 @@
 #include "mirror/mirror_set.h"
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -112,7 +111,7 @@ void MirrorSet::Impl::begin(const StartPlan& plan) {
   }
   const ErrorBits out = current_view().all & ~current_view().in_sync;
   for (ErrorBits left = out; left != 0; left &= left - 1)
-    tell(SetEventKind::kDegradedAtStart, std::countr_zero(left));
+    tell(SetEventKind::kDegradedAtStart, static_cast<int>(lowest_index(left)));
   if (regions->in_sync_count() != regions->count()) {
     tell(SetEventKind::kSyncNeeded);
   } else if (!read_only) {

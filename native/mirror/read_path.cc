@@ -2,7 +2,6 @@
 // could not give.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -66,7 +65,7 @@ int MirrorSet::read(void* data, size_t size, uint64_t offset, ReadLoan* loan) {
       }
       std::memcpy(at, buffer.data() + (offset - start), piece);
       for (ErrorBits left = outcome.failed; left != 0 && failed_count < kMostRepairs; left &= left - 1) {
-        failed[failed_count++] = {static_cast<unsigned>(std::countr_zero(left)), start, length};
+        failed[failed_count++] = {lowest_index(left), start, length};
       }
       at += piece;
       offset += piece;
@@ -166,8 +165,7 @@ int MirrorSet::Impl::repair_piece(BufferRef* buffer, unsigned leg, uint64_t offs
   const LegView seen = current_view();
   const ErrorBits others = seen.in_sync & ~error_bit(leg);
   if ((seen.active & error_bit(leg)) == 0 || others == 0) return 1;
-  const auto good =
-      (others & error_bit(seen.source)) != 0 ? seen.source : static_cast<unsigned>(std::countr_zero(others));
+  const auto good = (others & error_bit(seen.source)) != 0 ? seen.source : lowest_index(others);
   DmIoResult step;
   dm_io.run(*buffer, IoOp::kRead, where, ~error_bit(good), offset, length, 0, deadline(), &step);
   if (step.error_bits != 0) return 1;

@@ -12,7 +12,7 @@ constexpr uint64_t kProbeEvery =
 // The n-th (from 0) of the legs in `bits`; n is less than their number.
 unsigned nth_leg(ErrorBits bits, uint64_t n) {
   while (n-- > 0) bits &= bits - 1;
-  return static_cast<unsigned>(std::countr_zero(bits));
+  return lowest_index(bits);
 }
 
 }  // namespace
@@ -26,7 +26,7 @@ unsigned MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_
     // was not.
     const ErrorBits left = seen.in_sync & ~tried;
     if ((left & error_bit(seen.source)) != 0) return seen.source;
-    return left == 0 ? kNoLeg : static_cast<unsigned>(std::countr_zero(left));
+    return left == 0 ? kNoLeg : lowest_index(left);
   }
   // A rebuilding leg holds it too where it was copied.
   const ErrorBits left = (regions->all_in_sync(first, last) ? seen.active : seen.in_sync) & ~tried;
@@ -39,9 +39,9 @@ unsigned MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_
     case ReadPolicy::kFastest: {
       const uint64_t turn = read_turn.fetch_add(1, std::memory_order_relaxed);
       if (turn % kProbeEvery == 0) return nth_leg(left, turn / kProbeEvery % many);
-      auto best = static_cast<unsigned>(std::countr_zero(left));
+      auto best = lowest_index(left);
       for (ErrorBits rest = left; rest != 0; rest &= rest - 1) {
-        const auto index = static_cast<unsigned>(std::countr_zero(rest));
+        const auto index = lowest_index(rest);
         if (legs[index]->counters.latency.load(std::memory_order_relaxed) <
             legs[best]->counters.latency.load(std::memory_order_relaxed)) {
           best = index;
@@ -52,7 +52,7 @@ unsigned MirrorSet::Impl::choose_leg(const LegView& seen, uint64_t offset, size_
   }
   const ErrorBits good = left & seen.in_sync;
   if ((good & error_bit(seen.source)) != 0) return seen.source;
-  return static_cast<unsigned>(std::countr_zero(good != 0 ? good : left));
+  return lowest_index(good != 0 ? good : left);
 }
 
 }  // namespace dmiofs

@@ -206,7 +206,7 @@ int MirrorSet::Impl::finish_rebuild() {
 
 void MirrorSet::Impl::make_in_sync(ErrorBits rebuilt) {
   for (; rebuilt != 0; rebuilt &= rebuilt - 1) {
-    Leg& leg = *legs[static_cast<unsigned>(std::countr_zero(rebuilt))];
+    Leg& leg = *legs[lowest_index(rebuilt)];
     if (leg.state != LegState::kRebuilding) continue;
     leg.state = LegState::kInSync;
     leg.left_generation = 0;

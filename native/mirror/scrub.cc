@@ -17,8 +17,6 @@ namespace {
 
 constexpr size_t kPiece = 128 * 1024;  // bytes; also what a writer may have to wait for
 
-unsigned lowest(ErrorBits bits) { return static_cast<unsigned>(std::countr_zero(bits)); }
-
 }  // namespace
 
 int MirrorSet::compare_sync_region(uint64_t sync_region, bool repair, Comparison* found) {
@@ -68,7 +66,7 @@ int MirrorSet::Impl::compare_piece(ScrubPass* pass, uint64_t offset, size_t leng
     }
   }
   for (ErrorBits left = read_only ? 0 : pass->unreadable; left != 0; left &= left - 1)
-    repair_read(lowest(left), offset, length, pass->epoch);
+    repair_read(lowest_index(left), offset, length, pass->epoch);
   return outcome;
 }
 
@@ -83,7 +81,7 @@ int MirrorSet::Impl::legs_alike(ScrubPass* pass, uint64_t offset, size_t length)
   nanos_t took = 0;
   bool any = false;
   for (ErrorBits left = wanted; left != 0; left &= left - 1) {
-    if (!read_leg(&buffer, 0, length, offset, lowest(left), &outcome, &took)) continue;
+    if (!read_leg(&buffer, 0, length, offset, lowest_index(left), &outcome, &took)) continue;
     if (!any) {
       std::memcpy(pass->memory.get(), buffer.data(), length);
       any = true;
@@ -125,7 +123,7 @@ int MirrorSet::Impl::find_in_piece(ScrubPass* pass, uint64_t offset, size_t leng
       ReadOutcome outcome;
       nanos_t took = 0;
       for (ErrorBits left = wanted & ~pass->unreadable; left != 0; left &= left - 1) {
-        const unsigned leg = lowest(left);
+        const unsigned leg = lowest_index(left);
         if (!read_leg(&buffer, 0, length, offset, leg, &outcome, &took)) continue;
         std::memcpy(pass->memory.get() + leg * length, buffer.data(), length);
         pass->pieces.legs |= error_bit(leg);

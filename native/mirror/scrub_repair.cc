@@ -5,7 +5,6 @@
 // aside (rebuilding, recorded), and step back when the whole sync region is done and on stable storage: until
 // it is clean, what is still wrong on them elsewhere in it would be copied too. The last in-sync leg never
 // steps aside.
-#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -16,11 +15,10 @@
 namespace dmiofs {
 namespace {
 
-unsigned lowest(ErrorBits bits) { return static_cast<unsigned>(std::countr_zero(bits)); }
-
 std::string leg_names(ErrorBits bits) {
   std::string names;
-  for (; bits != 0; bits &= bits - 1) names += (names.empty() ? "" : ", ") + std::to_string(lowest(bits));
+  for (; bits != 0; bits &= bits - 1)
+    names += (names.empty() ? "" : ", ") + std::to_string(lowest_index(bits));
   return names;
 }
 
@@ -52,7 +50,7 @@ bool MirrorSet::Impl::repair_differences(ScrubPass* pass, uint64_t offset) {
 bool MirrorSet::Impl::repair_one(ScrubPass* pass, uint64_t offset, Difference* difference) {
   if (start_write(pass->sync_region, pass->sync_region) != 0) return false;
   const auto mend = [&]() -> ErrorBits {  // legs that did not take it
-    const uint8_t* good = pass->pieces.bytes(lowest(difference->right)) + difference->first;
+    const uint8_t* good = pass->pieces.bytes(lowest_index(difference->right)) + difference->first;
     const uint64_t at = offset + difference->first;
     const ErrorBits wrong = pass->pieces.legs & ~difference->right;
     if (admit_write() != 0) return wrong;
@@ -72,7 +70,7 @@ bool MirrorSet::Impl::repair_one(ScrubPass* pass, uint64_t offset, Difference* d
     for (ErrorBits left = targets & ~failed; left != 0; left &= left - 1) {
       ReadOutcome outcome;
       nanos_t took = 0;
-      const unsigned leg = lowest(left);
+      const unsigned leg = lowest_index(left);
       if (read_leg(&buffer, 0, difference->length, at, leg, &outcome, &took) &&
           std::memcmp(buffer.data(), good, difference->length) == 0)
         continue;
@@ -111,7 +109,7 @@ bool MirrorSet::Impl::step_aside(ScrubPass* pass, const Difference& difference) 
       pass->aside_epoch = legs_epoch.load();
     }
     for (ErrorBits left = leaving; left != 0; left &= left - 1) {
-      Leg& leg = *legs[lowest(left)];
+      Leg& leg = *legs[lowest_index(left)];
       leg.state = LegState::kRebuilding;
       leg.left_generation = pass->aside_generation;
     }
@@ -136,12 +134,12 @@ void MirrorSet::Impl::step_back(ScrubPass* pass) {
     back = legs_epoch.load() == pass->aside_epoch && regions->may_differ_count() == 0 &&
            (view.active & ~view.in_sync & ~pass->aside) == 0;
     for (ErrorBits left = back ? pass->aside : 0; left != 0; left &= left - 1) {
-      const Leg& leg = *legs[lowest(left)];
+      const Leg& leg = *legs[lowest_index(left)];
       // One that failed since then is not ours; one that came back since that lacks more than this.
       if (leg.state == LegState::kRebuilding && leg.left_generation != pass->aside_generation) back = false;
     }
     for (ErrorBits left = back ? pass->aside : 0; left != 0; left &= left - 1) {
-      Leg& leg = *legs[lowest(left)];
+      Leg& leg = *legs[lowest_index(left)];
       if (leg.state != LegState::kRebuilding) continue;
       leg.state = LegState::kInSync;
       leg.left_generation = 0;

@@ -1,6 +1,5 @@
 // The set's state as a whole: who is in it (the view), the record that remembers it, and when that is on
 // stable storage.
-#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -31,7 +30,7 @@ const char* to_string(SetState state) {
 
 void MirrorSet::Impl::count_io(ErrorBits on, LegOp op, uint64_t bytes, const DmIoResult& result) {
   for (; on != 0; on &= on - 1) {
-    const auto index = static_cast<unsigned>(std::countr_zero(on));
+    const auto index = lowest_index(on);
     legs[index]->counters.statistics.record(op, bytes, result.took[index]);
   }
 }
@@ -62,7 +61,7 @@ void MirrorSet::Impl::recompute_view() {
   // The source stays while something is being copied from it, so that two reads of one sync region never
   // differ.
   const bool keep = regions->in_sync_count() != regions->count() && (in_sync & error_bit(view.source)) != 0;
-  if (!keep) view.source = in_sync == 0 ? 0 : static_cast<unsigned>(std::countr_zero(in_sync));
+  if (!keep) view.source = in_sync == 0 ? 0 : lowest_index(in_sync);
   view.in_sync = in_sync;
   view.active = active;
 }

@@ -1,7 +1,6 @@
 // Zeroing and discarding a range: as a write, but that each leg may do it by itself; one that cannot gets
 // zeros written.
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -94,7 +93,7 @@ int MirrorSet::Impl::zero_piece(uint64_t offset, uint64_t length, bool discard) 
   count_io(seen.active, LegOp::kZero, length, result);
   ErrorBits unsupported = 0;
   for (ErrorBits left = result.error_bits & ~result.late_bits; left != 0; left &= left - 1) {
-    const auto index = static_cast<unsigned>(std::countr_zero(left));
+    const auto index = lowest_index(left);
     if (is_unsupported(result.errnos[index])) unsupported |= error_bit(index);
   }
   if (unsupported != 0) {
@@ -114,7 +113,7 @@ void MirrorSet::Impl::write_zeros(ErrorBits on, uint64_t offset, uint64_t length
     DmIoResult written;
     dm_io.run(zeros, IoOp::kWrite, where, ~on, offset + done, piece, 0, deadline(), &written);
     for (ErrorBits left = written.error_bits; left != 0; left &= left - 1) {
-      const auto index = static_cast<unsigned>(std::countr_zero(left));
+      const auto index = lowest_index(left);
       result->errnos[index] = written.errnos[index];
     }
     result->error_bits |= written.error_bits;
