@@ -2,6 +2,7 @@
 // all that is above it.
 #include "base/mutex.h"
 #include "engine/engine.h"
+#include "engine/io_list.h"
 
 namespace dmiofs {
 namespace {
@@ -9,9 +10,7 @@ namespace {
 class NullQueue final : public IoQueue {
  public:
   void queue(Io* io) noexcept override {
-    io->next = nullptr;
-    *tail_ = io;
-    tail_ = &io->next;
+    queued_.push_back(io);
     count_++;
   }
 
@@ -46,10 +45,9 @@ class NullQueue final : public IoQueue {
  private:
   unsigned complete_all() {
     unsigned completed = 0;
-    while (head_ != nullptr) {
-      Io* io = head_;
-      head_ = io->next;
-      if (head_ == nullptr) tail_ = &head_;
+    while (!queued_.empty()) {
+      Io* io = queued_.front();
+      queued_.pop_front();
       count_--;
       completed++;
       io->result = 0;
@@ -58,8 +56,7 @@ class NullQueue final : public IoQueue {
     return completed;
   }
 
-  Io* head_ = nullptr;
-  Io** tail_ = &head_;
+  IoList queued_;
   unsigned count_ = 0;
   Mutex mutex_;
   CondVar changed_;

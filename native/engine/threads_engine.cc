@@ -1,7 +1,10 @@
 // The threads engine: blocking system calls on a pool of threads, where io_uring is not permitted (most
 // containers).
+#include <utility>
+
 #include "engine/blocking_pool.h"
 #include "engine/engine.h"
+#include "engine/io_list.h"
 
 namespace dmiofs {
 namespace {
@@ -12,19 +15,16 @@ class ThreadsQueue final : public IoQueue {
 
   void queue(Io* io) noexcept override {
     io->done = 0;
-    io->next = nullptr;
     io->engine_state = &ended_;
-    *(queued_head_ == nullptr ? &queued_head_ : &queued_tail_->next) = io;
-    queued_tail_ = io;
-    queued_++;
+    queued_.push_back(io);
+    queued_count_++;
     in_flight_++;
   }
 
   void submit() noexcept override {
-    if (queued_ == 0) return;
-    pool_->push(queued_head_, queued_tail_, queued_);
-    queued_head_ = nullptr;
-    queued_ = 0;
+    if (queued_.empty()) return;
+    Io* const last = queued_.back();
+    pool_->push(queued_.take_all(), last, std::exchange(queued_count_, 0));
   }
 
   unsigned reap(nanos_t deadline) noexcept override {
@@ -47,9 +47,8 @@ class ThreadsQueue final : public IoQueue {
 
  private:
   const std::shared_ptr<BlockingPool> pool_;
-  Io* queued_head_ = nullptr;
-  Io* queued_tail_ = nullptr;
-  unsigned queued_ = 0;
+  IoList queued_;
+  unsigned queued_count_ = 0;
   unsigned in_flight_ = 0;
   EndedIos ended_;
 };

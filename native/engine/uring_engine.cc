@@ -34,6 +34,7 @@ Result<std::shared_ptr<Engine>> make_uring_engine() {
 #include "device/device.h"
 #include "engine/blocking_io.h"
 #include "engine/fallocate_mode.h"
+#include "engine/io_list.h"
 #include "engine/transfer.h"
 
 namespace dmiofs {
@@ -69,12 +70,12 @@ class UringQueue final : public IoQueue {
     in_flight_++;
     if (io->device->info().in_memory) {
       if (runs_at_once(*io)) {
-        push_at_once(io);
+        at_once_.push_back(io);
         return;
       }
       if (carries_data(io->op) && (io = std::exchange(last_large_, io)) == nullptr) return;
     }
-    if (waiting_head_ != nullptr || !prepare(io)) push_waiting(io);
+    if (!waiting_.empty() || !prepare(io)) waiting_.push_back(io);
   }
 
   void submit() noexcept override {
@@ -132,19 +133,13 @@ class UringQueue final : public IoQueue {
     return io.op == IoOp::kFlush || (carries_data(io.op) && io.length <= kMostInMemory);
   }
 
-  bool has_at_once() const noexcept { return at_once_head_ != nullptr || last_large_ != nullptr; }
-
-  void push_at_once(Io* io) noexcept {
-    io->next = nullptr;
-    *(at_once_head_ == nullptr ? &at_once_head_ : &at_once_tail_->next) = io;
-    at_once_tail_ = io;
-  }
+  bool has_at_once() const noexcept { return !at_once_.empty() || last_large_ != nullptr; }
 
   // Those that are there now: on_complete may queue more.
   unsigned run_at_once() noexcept {
     unsigned completed = 0;
-    if (Io* io = std::exchange(last_large_, nullptr)) push_at_once(io);
-    for (Io* io = std::exchange(at_once_head_, nullptr); io != nullptr;) {
+    if (Io* io = std::exchange(last_large_, nullptr)) at_once_.push_back(io);
+    for (Io* io = at_once_.take_all(); io != nullptr;) {
       Io* const following = io->next;
       io->result = do_blocking_io(*io);
       in_flight_--;
@@ -227,18 +222,8 @@ class UringQueue final : public IoQueue {
     }
   }
 
-  void push_waiting(Io* io) noexcept {
-    io->next = nullptr;
-    *(waiting_head_ == nullptr ? &waiting_head_ : &waiting_tail_->next) = io;
-    waiting_tail_ = io;
-  }
-
   void start_waiting() noexcept {
-    while (waiting_head_ != nullptr) {
-      Io* io = waiting_head_;
-      if (!prepare(io)) return;
-      waiting_head_ = io->next;
-    }
+    while (!waiting_.empty() && prepare(waiting_.front())) waiting_.pop_front();
   }
 
   // Whether the Io has ended, with its result set; else the rest of it is still to be transferred.
@@ -271,7 +256,7 @@ class UringQueue final : public IoQueue {
       in_kernel_--;
       const bool again = res == -EINTR || res == -EAGAIN;
       if (again || !settle(io, res)) {
-        if (!prepare(io)) push_waiting(io);
+        if (!prepare(io)) waiting_.push_back(io);
         continue;
       }
       in_flight_--;
@@ -287,10 +272,8 @@ class UringQueue final : public IoQueue {
   unsigned depth_ = 0;
   unsigned in_kernel_ = 0;
   unsigned in_flight_ = 0;
-  Io* waiting_head_ = nullptr;
-  Io* waiting_tail_ = nullptr;
-  Io* at_once_head_ = nullptr;
-  Io* at_once_tail_ = nullptr;
+  IoList waiting_;
+  IoList at_once_;
   Io* last_large_ = nullptr;  // the large transfer in memory that was queued last, not yet begun
   bool woken_ = false;
   bool wake_armed_ = false;
