@@ -44,7 +44,7 @@ export async function sendVerb(file: string, verb: string): Promise<void> {
     if (['ENOENT', 'ENOTCONN', 'ECONNABORTED'].includes(code)) await statusOf(native(), place);
     const [name = ''] = verb.split(' ');
     const text = SPECIAL[code]?.[name] ?? REASONS[code] ?? code;
-    throw new DmiofsError('ERR_DMIOFS_CONTROL', `${verb} ${file}: ${text}`, { cause: error });
+    throw new DmiofsError('ERR_DMIOFS_CONTROL', `${file}: ${verb}: ${text}`, { cause: error });
   }
 }
 
