@@ -6,7 +6,7 @@ import { askMount } from '../fuse/mount-lock.js';
 import type { SyncMapText } from '../mirror/sync-map.js';
 import { type MountStatus, parseStatus, type SetStatus, worstState } from '../mirror/status.js';
 import type { LegTotals } from '../native/set-snapshot.js';
-import { dmiofsMountOn } from '../util/mountinfo.js';
+import { dmiofsFileBoundTo, dmiofsMountOn } from '../util/mountinfo.js';
 import type { XattrReader } from './one-question.js';
 import { within } from '../util/timeout.js';
 
@@ -33,6 +33,8 @@ export function findMounted(path: string): MountedPlace {
   if (dmiofsMountOn(inside) !== undefined) return { mountpoint: inside, set: undefined };
   if (dmiofsMountOn(dirname(inside)) !== undefined)
     return { mountpoint: dirname(inside), set: basename(inside) };
+  const bound = dmiofsFileBoundTo(absolute) ?? dmiofsFileBoundTo(inside);
+  if (bound !== undefined) return { mountpoint: bound.mountpoint, set: bound.name };
   throw new DmiofsError(
     'ERR_DMIOFS_NOT_MOUNTED',
     `${path} is not a mountpoint of dmiofs, nor a file under one; dmiofs status lists the mounts`,

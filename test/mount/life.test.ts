@@ -1,6 +1,7 @@
 /** The life of a mount, by the real command line: how it starts, how it ends, and what it leaves behind. */
 import {
   closeSync,
+  existsSync,
   openSync,
   readFileSync,
   readdirSync,
@@ -371,6 +372,40 @@ describe.skipIf(!canMount)('the life of a mount', () => {
       await sh(`echo ${String(process.pid)} > ${join(folder, name ?? '')}`);
       await scene.mount(config, mountpoint);
     });
+  });
+
+  it('is found by a file of it that was bound to another place, which is no mount of its own', async () => {
+    await scene.mount(config, mountpoint);
+    const bound = scene.image('bound', 0);
+    await must('mount', '--bind', file, bound);
+    expect((await scene.set(bound)).name).toBe('data');
+    expect(await dmiofs('pause', bound)).toMatchObject({ code: 0 });
+    expect((await scene.set(file)).sync.paused).toBe(true);
+    for (const command of [['status'], ['metrics'], ['monitor', '--oneshot']]) {
+      const { stdout, stderr } = await dmiofs(...command);
+      expect(`${stdout}${stderr}`).not.toContain(bound);
+      expect(stderr).not.toContain('unexpected');
+    }
+    await must('umount', bound);
+  });
+
+  it('that is bound to another folder goes on when that is unmounted', async () => {
+    const { pid } = await scene.mount(config, mountpoint);
+    const bound = scene.folder('bound');
+    await must('mount', '--bind', mountpoint, bound);
+    await scene.umount(bound);
+    expect(isRunning(pid)).toBe(true);
+    await scene.umount(mountpoint);
+    expect(isRunning(pid)).toBe(false);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('says what could not be printed', async () => {
+    await scene.mount(config, mountpoint);
+    const { code, stderr } = await run('bash', ['-c', `${DMIOFS} status ${mountpoint} > /dev/full`]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('could not be written: ENOSPC')]);
+    expect((await run('bash', ['-c', `${DMIOFS} status ${mountpoint} | true; exit $PIPESTATUS`])).code).toBe(
+      0,
+    );
   });
 
   it('answers twenty readers of its attributes at once', async () => {

@@ -4,13 +4,15 @@ import { resolve } from 'node:path';
 import { DmiofsError, messageOf } from '../../errors.js';
 import { askMount } from '../../fuse/mount-lock.js';
 import { type NativeBinding, native } from '../../native/binding.js';
-import { dmiofsMountOn } from '../../util/mountinfo.js';
+import { dmiofsMountOn, mounts } from '../../util/mountinfo.js';
 import { isRunning } from '../../util/process.js';
 import { sleep } from '../../util/timeout.js';
 import { defineCommand } from '../command.js';
 
 const ANSWER_MS = 5000;
 const POLL_MS = 20;
+/** After this it is said what is waited for. */
+const PATIENCE_MS = 10_000;
 
 /** umount2(2) as root; fusermount for others, which may unmount what they have mounted. */
 async function unmount(binding: NativeBinding, mountpoint: string): Promise<void> {
@@ -43,7 +45,8 @@ export const umountCommand = defineCommand<{ mountpoint: string }>({
     } catch {
       // A dead mount cannot be looked up.
     }
-    if (dmiofsMountOn(mountpoint) === undefined) {
+    const mounted = dmiofsMountOn(mountpoint);
+    if (mounted === undefined) {
       throw new DmiofsError(
         'ERR_DMIOFS_NOT_MOUNTED',
         `nothing of dmiofs is mounted on ${mountpoint}; dmiofs status lists the mounts`,
@@ -68,6 +71,18 @@ export const umountCommand = defineCommand<{ mountpoint: string }>({
       if (dmiofsMountOn(mountpoint) !== undefined) throw error;
     }
     // The daemon flushes and marks the sets clean after the session has ended.
-    while (status !== undefined && isRunning(status.pid)) await sleep(POLL_MS);
+    const start = performance.now();
+    let told = false;
+    while (status !== undefined && isRunning(status.pid)) {
+      // A bind mount: the daemon goes on with the other one.
+      if (mounts().some(({ device }) => device === mounted.device)) return;
+      if (!told && performance.now() - start > PATIENCE_MS) {
+        told = true;
+        process.stderr.write(
+          `dmiofs: waiting for the daemon, pid ${String(status.pid)}: a device does not answer, or another mount namespace has the mount too\n`,
+        );
+      }
+      await sleep(POLL_MS);
+    }
   },
 });
