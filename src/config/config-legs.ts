@@ -2,22 +2,13 @@
  * ConfigLegs: the config file as the keeper of a running set's legs. A change is checked as a mount would check the whole file, and
  * written beside it, before anything else happens; it then takes the file's name in one step.
  */
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { chmodSync, chownSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DmiofsError, messageOf } from '../errors.js';
 import type { LegChange, LegsKeeper, PreparedChange, RunningLegs } from '../mirror/legs-keeper.js';
 import type { DeviceProbe } from '../native/device.js';
 import { SystemDevices } from './block-devices.js';
+import { writeSynced } from '../util/write-synced.js';
 import { editLegs } from './edit-legs.js';
 import { type SetConfig, loadConfigText } from './load.js';
 import { isUnder, realPath } from './places.js';
@@ -136,13 +127,7 @@ export class ConfigLegs implements LegsKeeper {
     try {
       const { mode, uid, gid } = statSync(file);
       rmSync(path, { force: true });
-      const fd = openSync(path, 'wx', 0o600);
-      try {
-        writeSync(fd, text);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
+      writeSynced(path, text, 0o600);
       if (uid !== process.geteuid?.() || gid !== process.getegid?.()) chownSync(path, uid, gid);
       chmodSync(path, mode & 0o7777);
       return path;
