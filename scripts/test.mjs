@@ -62,7 +62,9 @@ const vitest = (project, minutes, needsMounts) => ({
   ],
 });
 
-const STOCK_TESTS = ['files', 'leg-failure', 'stacked'].map((name) => `test/mount/${name}.test.ts`);
+const STOCK_TESTS = ['files', 'file-operations', 'fuse-basics', 'leg-failure', 'stacked'].map(
+  (name) => `test/mount/${name}.test.ts`,
+);
 
 /** What users do with a file, once more without the session shim. */
 function stockSession() {

@@ -93,6 +93,8 @@ function mountOne(addon, Fuse, options) {
   const { mountpoint } = options;
   const id = addon.fuseAttach({
     sets,
+    // As the daemon (src/fuse/mount.ts), so that `scripts/test stock` means these mounts too.
+    stockSession: process.env.DMIOFS_SESSION === 'stock',
     onEnd: async () => {
       process.send({ event: 'told', mountpoint });
       for (const set of opened) await set.stop();
