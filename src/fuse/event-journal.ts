@@ -5,7 +5,7 @@
  * told by the next. A journal that cannot be written goes on in memory. Whoever reads remembers (run, seq): `seq` goes on over restarts, and
  * `run` tells two events apart that got the same number because the file was lost.
  */
-import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../errors.js';
 import type { EventList, KeptEvent, MirrorSetEvent, Standing } from '../mirror/event.js';
@@ -77,8 +77,8 @@ export class EventJournal {
     const kept: KeptEvent = { run: this.#run, seq: this.#seq, time: Date.now(), ...event };
     this.#guarded(() => {
       if (this.#fd === undefined) return;
-      // After a failure the last line may be torn.
-      writeSync(this.#fd, `${this.#failed ? '\n' : ''}${JSON.stringify(kept)}\n`);
+      // Not writeSync(), which may write a part and not throw. After a failure the last line may be torn.
+      writeFileSync(this.#fd, `${this.#failed ? '\n' : ''}${JSON.stringify(kept)}\n`);
       this.#lines += 1;
     });
     this.#events.push(kept);

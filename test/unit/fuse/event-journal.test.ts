@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EventJournal } from '../../../src/fuse/event-journal.js';
 import type { MirrorSetEvent } from '../../../src/mirror/event.js';
+import { canMount } from '../../helpers/mounted.js';
 
 const event = (set: string, more: Partial<MirrorSetEvent> = {}): MirrorSetEvent => ({
   kind: 'resync-started',
@@ -70,6 +72,26 @@ describe('EventJournal', () => {
     for (let at = 0; at < 3000; at++) journal.append(event('a'));
     expect(readFileSync(join(dir, 'x.events'), 'utf8').split('\n').length).toBeLessThan(1100);
     expect(open().list(undefined).last).toBe(3000);
+  });
+
+  it.runIf(canMount)('loses what does not fit the disk, and nothing after it', () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', dir]);
+    const journal = open();
+    try {
+      const file = join(dir, 'x.events');
+      const torn = (): boolean => !/(^|\n)$/.test(readFileSync(file, 'utf8'));
+      for (let at = 0; !torn() && at < 300; at++) journal.append(event('full'));
+      expect(torn()).toBe(true);
+      expect(problems).toHaveLength(1);
+      execFileSync('mount', ['-o', 'remount,size=64k', dir]);
+      journal.append(event('after'));
+      const next = open();
+      next.close();
+      expect(next.list('after').events).toHaveLength(1);
+    } finally {
+      journal.close();
+      execFileSync('umount', [dir]);
+    }
   });
 
   it('lists one set, without a gap where the others were', () => {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeAtomically } from '../../../src/util/write-atomically.js';
 import { writeSynced } from '../../../src/util/write-synced.js';
+import { canMount } from '../../helpers/mounted.js';
 
-const canMount = process.geteuid?.() === 0;
 let folder: string;
 let mounted: boolean;
 beforeEach(() => {
