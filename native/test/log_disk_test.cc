@@ -4,10 +4,9 @@
 
 #include "base/crc32c.h"
 #include "base/little_endian.h"
-#include "engine/fault.h"
 #include "harness.h"
+#include "log_rig.h"
 #include "mirror/disk_log.h"
-#include "powercut_device.h"
 
 using namespace dmiofs;
 using namespace dmiofs::test;
@@ -16,15 +15,9 @@ namespace {
 
 constexpr LogGeometry kSmall{131072, 1024, 512};  // 128 sync regions
 
-struct Fixture {
-  explicit Fixture(const LogGeometry& wanted = kSmall) : geometry(wanted), disks(seed()) {
-    rules = std::make_shared<FaultRules>();
-    bdev = disks.add("log", geometry.total_bytes(), geometry.logical_block);
-    DmIoOptions options;
-    options.small_buffers = 4;
-    options.large_buffers = 4;
-    dm_io = DmIo::create(make_fault_engine(disks.engine(), rules), options).take();
-  }
+struct Fixture : LogRig {
+  explicit Fixture(const LogGeometry& wanted = kSmall)
+      : LogRig(wanted.total_bytes(), wanted.logical_block), geometry(wanted) {}
   std::shared_ptr<DiskLog> open(bool all_clean = false, nanos_t io_timeout = 0) {
     DiskLog::Options options;
     options.geometry = geometry;
@@ -41,10 +34,6 @@ struct Fixture {
     return rules->add(rule);
   }
   LogGeometry geometry;
-  PowercutDisks disks;
-  std::shared_ptr<FaultRules> rules;
-  std::shared_ptr<Device> bdev;
-  std::unique_ptr<DmIo> dm_io;
 };
 
 }  // namespace

@@ -4,9 +4,8 @@
 #include <atomic>
 #include <thread>
 
-#include "engine/fault.h"
 #include "harness.h"
-#include "powercut_device.h"
+#include "log_rig.h"
 
 using namespace dmiofs;
 using namespace dmiofs::test;
@@ -27,22 +26,11 @@ SetRecord record_of(uint64_t generation, unsigned legs = 2) {
   return record;
 }
 
-struct Fixture {
-  Fixture() : disks(seed()) {
-    rules = std::make_shared<FaultRules>();
-    bdev = disks.add("log", kSmall.total_bytes());
-    DmIoOptions options;
-    options.small_buffers = 4;
-    options.large_buffers = 4;
-    dm_io = DmIo::create(make_fault_engine(disks.engine(), rules), options).take();
-  }
+struct Fixture : LogRig {
+  Fixture() : LogRig(kSmall.total_bytes()) {}
   std::shared_ptr<DiskRecordStore> open(nanos_t io_timeout = 0) {
     return DiskRecordStore::open(*dm_io, bdev, kSmall, io_timeout, true).take();
   }
-  PowercutDisks disks;
-  std::shared_ptr<FaultRules> rules;
-  std::shared_ptr<Device> bdev;
-  std::unique_ptr<DmIo> dm_io;
 };
 
 }  // namespace
