@@ -12,7 +12,7 @@ export interface ReadyMessage {
   readonly exitCode: number;
 }
 
-export const READY_FD = 3;
+const READY_FD = 3;
 
 /**
  * `args`: the mount command's own, to which the ready pipe is added. When `interrupt` is aborted before the daemon is ready, it is ended, and

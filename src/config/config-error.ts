@@ -26,7 +26,7 @@ export class ConfigError extends DmiofsError {
 }
 
 /** `FILE:LINE:COLUMN: key.path: message`. */
-export function formatIssue(file: string, issue: ConfigIssue): string {
+function formatIssue(file: string, issue: ConfigIssue): string {
   const place = `${file}:${String(issue.position.line)}:${String(issue.position.column)}`;
   const path = formatPath(issue.path);
   return path === '' ? `${place}: ${issue.message}` : `${place}: ${path}: ${issue.message}`;

@@ -31,7 +31,7 @@ export function mounts(): readonly MountEntry[] {
   return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
 }
 
-export const FUSE_TYPE = 'fuse.dmiofs';
+const FUSE_TYPE = 'fuse.dmiofs';
 
 /** Not one file of it that was bound to another place. */
 const isWhole = ({ type, root }: MountEntry): boolean => type === FUSE_TYPE && root === '/';

@@ -10,7 +10,7 @@ const INDENT = '    ';
 /** Where there is no terminal to ask. */
 const USUAL_WIDTH = 80;
 
-export function mapPaint(palette: Palette, state: MapState): Paint {
+function mapPaint(palette: Palette, state: MapState): Paint {
   switch (state) {
     case 'clean':
       return palette.green;
