@@ -59,6 +59,20 @@ describe.skipIf(!canMount)('a mount', () => {
     await scene.mount(config, mountpoint);
   });
 
+  it('cannot be made without memory for its buffers, and says so; nothing is left', async () => {
+    const scene = new Scene();
+    scenes.push(scene);
+    const config = scene.config({ s: { regions: [{ device: scene.image('a.img', MIB) }] } });
+    const mountpoint = scene.folder('mnt');
+    await must(DMIOFS, 'init', '--assume-clean', config);
+    // Enough for Node.js, which ends or hangs by itself with less.
+    const ran = await run('prlimit', [`--data=${String(200 * MIB)}:`, DMIOFS, 'mount', config, mountpoint]);
+    expect(ran.code).toBe(32);
+    expect(ran.stderr).toContain('Cannot allocate memory');
+    expect((await run('mountpoint', ['-q', mountpoint])).code).not.toBe(0);
+    await scene.mount(config, mountpoint);
+  });
+
   it('whose state folder is full goes on, and stops in order', async () => {
     const scene = new Scene();
     scenes.push(scene);
