@@ -76,7 +76,7 @@ describe.skipIf(!canMount || !hasExt4)('ext4 on a set', () => {
     open = one;
     const { scene } = one;
     await scene.umount(one.mountpoint);
-    const rules = JSON.stringify([{ action: 'error', device: one.legs[0], ops: ['write'], skip: 60 }]);
+    const rules = JSON.stringify([{ action: 'error', device: one.legs[0], ops: ['write'], skip: 30 }]);
     await scene.mount(one.config, one.mountpoint, '--fault-rules', rules);
     const loop = await scene.loop(one.file, '--direct-io=on');
     await must('mkfs.ext4', '-q', '-F', loop);
